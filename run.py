@@ -77,6 +77,12 @@ def say(text):
     sys.stderr.write(text + "\n")
 
 
+def fail(what, uv):
+    """Leave with the reason for a failed step, and with the other way where there is one."""
+    hint = " (uv does not read pip's settings; `run.py --pip ...` does without uv.)" if uv else ""
+    sys.exit("run.py: {} failed; the lines above say why.{}".format(what, hint))
+
+
 def call(command):
     """Run a command and return its exit code; Ctrl-C reaches it too, so let it finish in its own way."""
     child, interrupted = subprocess.Popen(command, cwd=ROOT), False
@@ -105,7 +111,7 @@ def make_venv(uv):
         shutil.rmtree(VENV)
     make = [uv, "venv", "--seed", "--python", sys.executable] if uv else [sys.executable, "-m", "venv"]
     if call(make + [VENV]) != 0:
-        sys.exit("run.py: could not make .venv; the lines above say why.")
+        fail("making .venv", uv)
 
 
 def install(extras, uv):
@@ -125,8 +131,7 @@ def install(extras, uv):
     python = venv_python(VENV)
     pip = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
     if call(pip + ["-e", target]) != 0:
-        hint = " (uv does not read pip's settings; `run.py --pip ...` installs with pip.)" if uv else ""
-        sys.exit("run.py: the installation failed; the lines above say why." + hint)
+        fail("the installation", uv)
     with open(stamp_path(VENV), "w") as file:
         json.dump({"extras": extras, "fingerprint": fingerprint(ROOT)}, file)
 
@@ -137,7 +142,7 @@ def main(arguments):
     if arguments[:1] == ["--pip"]:
         uv, arguments = None, arguments[1:]
     if not arguments or arguments[0] not in COMMANDS:
-        say(__doc__.strip())
+        say((__doc__ or "").strip())
         return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
     wanted, module = COMMANDS[arguments[0]]
     rest = arguments[1:]
