@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from tinygrad_edu import __version__, kernels
 
@@ -25,22 +24,17 @@ Compiled kernels are kept in {cache}
 
 def overview() -> str:
     """What the package is and can do, its version, and where compiled kernels are kept."""
-    return OVERVIEW.format(version=__version__, cache=kernels.cache_folder())
-
-
-def size_of(folder: Path) -> int:
-    """The bytes of all files below `folder`; 0 when it does not exist."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return OVERVIEW.format(version=__version__, cache=kernels.cache_folder().parent)
 
 
 def cache(clear: bool) -> str:
-    """Where compiled kernels are kept and how much they take; with `clear`, after deleting them."""
-    folder = Path(kernels.cache_folder())
-    size = size_of(folder)
+    """How much the compiled kernels of this and other versions take, and where; with `clear`, delete them."""
+    root = kernels.cache_folder().parent
+    size = sum(file.stat().st_size for file in root.glob("numba-*/**/*") if file.is_file()) / 1e6
     if clear:
-        kernels.clear_cache()
-        return f"deleted {size / 1e6:.1f} MB of compiled kernels in {folder}"
-    return f"{size / 1e6:.1f} MB of compiled kernels in {folder}"
+        files = kernels.clear_cache()
+        return f"deleted {files} files of compiled kernels, {size:.1f} MB, from {root}"
+    return f"{size:.1f} MB of compiled kernels in {root}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
