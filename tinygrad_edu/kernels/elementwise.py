@@ -1,0 +1,211 @@
+"""Elementwise kernels. Each has a `scalar`, the same function of one number, for use inside compiled loops.
+
+A compiled loop pays where it does in one pass what takes NumPy several. Where NumPy has the whole function
+itself, as tanh, there is nothing to gain: its SIMD version is about fifty times faster than a loop over the C
+library's tanh (10,000 float32: 1.8 us against 86 us), and the reference is the fast twin.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .jit import jit
+from .registry import Array, fresh, kernel, same_float
+
+# From here on NumPy's exp in a pass of its own beats the C library's inside one loop (1,000 float32:
+# 1.6 us against 2.7 us; 100: 1.2 us against 0.9 us).
+EXP_PASS_FROM = 400
+
+
+@jit
+def relu_scalar(x: Any) -> Any:
+    """max(x, 0); NaN stays NaN."""
+    return type(x)(0) if x <= 0 else x
+
+
+@jit
+def tanh_scalar(x: Any) -> Any:
+    """The C library's tanh."""
+    return math.tanh(x)
+
+
+@jit
+def sigmoid_scalar(x: Any) -> Any:
+    """1 / (1 + exp(-x)), from the exponential that cannot overflow."""
+    return _sigmoid_from_exp(x, math.exp(-abs(x)))
+
+
+@jit
+def _sigmoid_from_exp(x: Any, e: Any) -> Any:
+    one = type(e)(1)
+    return (one if x >= 0 else e) / (one + e)
+
+
+@jit
+def logistic_loss_scalar(x: Any, y: Any) -> Any:
+    """-y log(sigmoid(x)) - (1 - y) log(1 - sigmoid(x)), from the logit x."""
+    one = type(x)(1)
+    return math.log1p(math.exp(-abs(x))) + (x * (one - y) if x > 0 else -x * y)
+
+
+@jit
+def exp_loop(x: Array, out: Array) -> None:
+    """out = exp(x) for 1-d arrays, which may be the same array."""
+    for i in range(x.size):
+        out[i] = math.exp(x[i])
+
+
+# The same for larger arrays, from Python.
+exp_pass = np.errstate(all="ignore")(np.exp)
+
+
+@jit
+def _relu_loop(x: Array, out: Array) -> None:
+    for i in range(x.size):
+        out[i] = relu_scalar(x[i])
+
+
+@jit
+def _sigmoid_loop(x: Array, out: Array) -> None:
+    for i in range(x.size):
+        out[i] = sigmoid_scalar(x[i])
+
+
+@jit
+def _minus_abs_loop(x: Array, out: Array) -> None:
+    for i in range(x.size):
+        out[i] = -abs(x[i])
+
+
+@jit
+def _sigmoid_from_exp_loop(x: Array, e: Array) -> None:
+    for i in range(x.size):
+        e[i] = _sigmoid_from_exp(x[i], e[i])
+
+
+@jit
+def _add_linear_loss_loop(x: Array, y: Array, out: Array) -> None:
+    one = x.dtype.type(1)
+    for i in range(x.size):
+        out[i] += x[i] * (one - y[i]) if x[i] > 0 else -x[i] * y[i]
+
+
+@jit
+def _logistic_loss_loop(x: Array, y: Array, out: Array) -> None:
+    for i in range(x.size):
+        out[i] = logistic_loss_scalar(x[i], y[i])
+
+
+def _flat(x: Array) -> Array:
+    """All elements in C order along one axis, if possible as a view: one compiled loop serves every shape."""
+    return np.ascontiguousarray(x).reshape(-1)
+
+
+@kernel
+def relu(x: Array) -> Array:
+    """max(x, 0), elementwise; NaN stays NaN. Any shape and dtype.
+
+    >>> relu(np.array([-2.0, 0.0, 3.0]))
+    array([0., 0., 3.])
+    """
+    return fresh(np.maximum(x, 0))
+
+
+@relu.numba
+def _(x: Array) -> Array:
+    if not same_float(x, x):
+        return relu.reference(x)
+    out = np.empty(x.shape, x.dtype)
+    _relu_loop(_flat(x), out.reshape(-1))
+    return out
+
+
+relu.scalar = relu_scalar
+relu.examples = lambda dtype: [(np.ones(3, dtype),)]
+
+
+@kernel
+@np.errstate(all="ignore")
+def tanh(x: Array) -> Array:
+    """tanh(x), elementwise. Any shape; integers give float64.
+
+    >>> tanh(np.array([0.0, np.inf]))
+    array([0., 1.])
+    """
+    return fresh(np.tanh(x))
+
+
+tanh.scalar = tanh_scalar
+
+
+@kernel
+@np.errstate(all="ignore")
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)), elementwise, exact at both ends. Any shape; integers give float64.
+
+    Only exp(-|x|), which cannot overflow, is ever computed: for x < 0 the fraction is extended by exp(x).
+
+    >>> sigmoid(np.array([-np.inf, 0.0, 800.0]))
+    array([0. , 0.5, 1. ])
+    """
+    e = np.exp(-np.abs(x))
+    return fresh(np.where(x >= 0, e.dtype.type(1), e) / (1 + e))
+
+
+@sigmoid.numba
+def _(x: Array) -> Array:
+    if not same_float(x, x):
+        return sigmoid.reference(x)
+    out = np.empty(x.shape, x.dtype)
+    flat, flat_out = _flat(x), out.reshape(-1)
+    if x.size < EXP_PASS_FROM:
+        _sigmoid_loop(flat, flat_out)
+    else:
+        _minus_abs_loop(flat, flat_out)
+        exp_pass(flat_out, out=flat_out)
+        _sigmoid_from_exp_loop(flat, flat_out)
+    return out
+
+
+sigmoid.scalar = sigmoid_scalar
+sigmoid.examples = lambda dtype: [(np.ones(3, dtype),), (np.ones(EXP_PASS_FROM, dtype),)]
+
+
+@kernel
+@np.errstate(all="ignore")
+def logistic_loss(x: Array, y: Array) -> Array:
+    """Binary cross-entropy of the logit x against the target y in [0, 1], elementwise with broadcasting.
+
+    It is -y log(sigmoid(x)) - (1 - y) log(1 - sigmoid(x)) = max(x, 0) - x y + log(1 + exp(-|x|)).
+    Written so that nothing overflows or cancels: a confident right answer keeps its tiny loss.
+
+    >>> logistic_loss(np.array([800.0, -800.0, 40.0]), np.array([0.0, 0.0, 1.0]))
+    array([8.00000000e+02, 0.00000000e+00, 4.24835426e-18])
+    """
+    linear = np.where(x > 0, x * (1 - y), -x * y)
+    return fresh(linear + np.log1p(np.exp(-np.abs(x))))
+
+
+@logistic_loss.numba
+def _(x: Array, y: Array) -> Array:
+    if not same_float(x, y):
+        return logistic_loss.reference(x, y)
+    if x.shape != y.shape:
+        x, y = np.broadcast_arrays(x, y)
+    out = np.empty(x.shape, x.dtype)
+    flat, flat_y, flat_out = _flat(x), _flat(y), out.reshape(-1)
+    if x.size < EXP_PASS_FROM:
+        _logistic_loss_loop(flat, flat_y, flat_out)
+    else:
+        _minus_abs_loop(flat, flat_out)
+        exp_pass(flat_out, out=flat_out)
+        np.log1p(flat_out, out=flat_out)
+        _add_linear_loss_loop(flat, flat_y, flat_out)
+    return out
+
+
+logistic_loss.scalar = logistic_loss_scalar
+logistic_loss.examples = lambda dtype: [(x, x) for (x,) in sigmoid.examples(dtype)]
