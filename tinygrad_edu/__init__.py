@@ -1,0 +1,97 @@
+"""tinygrad_edu: reverse-mode autodiff to read, to see and to train with, spelled like PyTorch."""
+
+import warnings as _warnings
+
+import numpy as _np
+
+from tinygrad_edu import autograd, kernels, ops
+from tinygrad_edu.autograd import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from tinygrad_edu.engine.calls import primitive
+from tinygrad_edu.functions.arithmetic import *  # noqa: F403
+from tinygrad_edu.functions.creation import (
+    arange,
+    as_tensor,
+    empty,
+    empty_like,
+    eye,
+    from_numpy,
+    full,
+    full_like,
+    linspace,
+    meshgrid,
+    ones,
+    ones_like,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from tinygrad_edu.functions.indexing import (
+    gather,
+    index_select,
+    masked_fill,
+    masked_select,
+    nonzero,
+    scatter_add,
+)
+from tinygrad_edu.functions.linear import bmm, dot, matmul, mm, mv, outer
+from tinygrad_edu.functions.promotion import get_default_dtype, result_type, set_default_dtype
+from tinygrad_edu.functions.randomness import (
+    Generator,
+    bernoulli,
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    multinomial,
+    normal,
+    rand,
+    rand_like,
+    randint,
+    randn,
+    randn_like,
+    randperm,
+    seed,
+    set_rng_state,
+)
+from tinygrad_edu.functions.reductions import *  # noqa: F403
+from tinygrad_edu.functions.shapes import (
+    broadcast_to,
+    cat,
+    chunk,
+    concat,
+    concatenate,
+    flatten,
+    flip,
+    movedim,
+    narrow,
+    permute,
+    reshape,
+    split,
+    squeeze,
+    stack,
+    t,
+    transpose,
+    tril,
+    triu,
+    unbind,
+    unsqueeze,
+)
+from tinygrad_edu.tensor import Size, Tensor, device
+
+__version__ = "0.1.0"
+
+float32, float64 = _np.dtype(_np.float32), _np.dtype(_np.float64)
+float, double = float32, float64
+uint8, int8, int16, int32, int64 = (
+    _np.dtype(d) for d in (_np.uint8, _np.int8, _np.int16, _np.int32, _np.int64)
+)
+int, long = int32, int64
+bool = _np.dtype(_np.bool_)
+
+_warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad_edu\.")

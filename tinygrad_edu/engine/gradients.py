@@ -1,0 +1,131 @@
+"""`backward` and `grad`: where a walk starts, and where its gradients go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.engine.backward import hooked, walk
+from tinygrad_edu.engine.mode import current, switched
+from tinygrad_edu.engine.node import Edge
+from tinygrad_edu.engine.storage import wrote
+from tinygrad_edu.engine.value import Leaf, Value, array_of, make
+
+
+def backward(
+    outputs: Sequence[Value],
+    gradients: Sequence[Value | None],
+    *,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+    inputs: Sequence[Value] | None = None,
+) -> None:
+    """Add the gradients of the outputs to `.grad` of the leaves (of `inputs` only, when given)."""
+    roots = starts(outputs, gradients, create_graph)
+    targets = None if inputs is None else [input_edge(v, i) for i, v in enumerate(inputs)]
+    found = walk(roots, targets=targets, keep=retain_graph, record=create_graph)
+    passed_on = {id(array_of(g)) for _, g in roots}
+    for edge, g in found.items():
+        if isinstance(edge, Leaf):
+            accumulate(edge, g, create_graph, passed_on)
+        elif inputs is not None:
+            owner = next(v for v in inputs if v._edge is edge)
+            owner.grad = g if isinstance(g, Value) else make(np.array(g))  # type: ignore[attr-defined]
+
+
+def grad(
+    outputs: Sequence[Value],
+    inputs: Sequence[Value],
+    gradients: Sequence[Value | None],
+    *,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+) -> list[Any]:
+    """The gradients of the outputs with respect to `inputs`; None for one that was not used."""
+    targets = [input_edge(v, i) for i, v in enumerate(inputs)]
+    found = walk(
+        starts(outputs, gradients, create_graph), targets=targets, keep=retain_graph, record=create_graph
+    )
+    results: list[Any] = []
+    for edge in targets:
+        g = found.get(edge)
+        if g is not None and isinstance(edge, Leaf):
+            g = through_hooks(edge, g)
+        results.append(g if g is None or isinstance(g, Value) else make(np.array(g)))
+    return results
+
+
+def starts(
+    outputs: Sequence[Value], gradients: Sequence[Value | None], record: bool
+) -> list[tuple[Edge, Value]]:
+    """(edge, gradient) of each output; a scalar needs no gradient given, it is 1."""
+    roots = []
+    recorder = current.get().recorder
+    for i, (output, g) in enumerate(zip(outputs, gradients, strict=True)):
+        if output._edge is None:
+            raise RuntimeError(
+                f"element {i} of the outputs (shape {output._array.shape}) does not require grad and has no grad_fn: "
+                "nothing it was computed from requires grad (was requires_grad=True forgotten, or the graph left by "
+                "detach(), no_grad() or numpy()?)"
+            )
+        if g is None:
+            if output._array.size != 1:
+                raise RuntimeError(
+                    f"grad can be implicitly created only for scalar outputs, and this one has shape "
+                    f"{output._array.shape}: reduce it with sum() or mean(), or pass gradient="
+                )
+            g = make(np.ones_like(output._array))
+            if recorder is not None:
+                recorder.literal(g._array, 1.0)
+        elif g._array.shape != output._array.shape:
+            raise RuntimeError(
+                f"the gradient given has shape {g._array.shape}, the output has shape {output._array.shape}: "
+                "they must be equal"
+            )
+        roots.append((output._edge, g if record or recorder is not None else make(g._array)))
+    return roots
+
+
+def input_edge(value: Value, position: int) -> Edge:
+    """The edge of a tensor a gradient is asked for."""
+    if value._edge is None:
+        raise RuntimeError(
+            f"input {position} (shape {value._array.shape}) does not require grad: call requires_grad_() on it before "
+            "it is used"
+        )
+    return value._edge
+
+
+def through_hooks(leaf: Leaf, g: Any) -> Any:
+    """The gradient of a leaf after its hooks."""
+    for hook in tuple(leaf.cell.hooks.values()):
+        g = hooked(hook, g, isinstance(g, Value))
+    return g
+
+
+def accumulate(leaf: Leaf, g: Any, record: bool, passed_on: set[int]) -> None:
+    """Add a gradient to a leaf's `.grad`: in place when there is one already and no graph is recorded.
+
+    A fresh array is taken as it is; one that something else may hold (a view, the caller's own) is copied.
+    """
+    g = through_hooks(leaf, g)
+    cell = leaf.cell
+    with cell.lock:
+        if cell.grad is None:
+            if not isinstance(g, Value):
+                owned = g.base is None and g.__class__ is np.ndarray and id(g) not in passed_on
+                passed_on.add(id(g))
+                g = make(g if owned else np.array(g))
+            cell.grad = g
+        elif isinstance(g, Value):
+            with switched(grad=record):
+                if record:
+                    cell.grad = cell.grad + g  # type: ignore[operator]
+                else:
+                    cell.grad.add_(g)  # type: ignore[attr-defined]
+        else:
+            held = cell.grad
+            np.add(held._array, g, out=held._array)
+            wrote(held._array, None)

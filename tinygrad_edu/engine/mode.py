@@ -1,0 +1,82 @@
+"""The mode: what happens to an operation besides its arithmetic.
+
+One immutable `Mode` lives in one `ContextVar`, so threads and coroutines never see each other's `no_grad`.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, replace
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from tinygrad_edu.engine.primitive import Primitive
+
+Func = TypeVar("Func", bound="Callable[..., Any]")
+
+
+class Recorder(Protocol):
+    """What the engine tells whoever is recording (see `program.recorder`)."""
+
+    def call(
+        self, op: Primitive, inputs: tuple[Any, ...], static: dict[str, Any], outputs: tuple
+    ) -> None: ...
+
+    def assign(self, target: np.ndarray, value: np.ndarray) -> None: ...
+
+    def literal(self, array: np.ndarray, value: float) -> None: ...
+
+    def gradient(self, grad: np.ndarray, edge: Any) -> None: ...
+
+    def walking(self, node: Any) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """grad: operations on tensors that require grad become graph nodes.
+
+    recorder: every operation on tensors is also told to it.  anomaly: the walk looks for NaN in each gradient.
+    scope: names of the modules being called, outermost first.
+    """
+
+    grad: bool = True
+    recorder: Recorder | None = None
+    anomaly: bool = False
+    scope: tuple[str, ...] = ()
+
+
+current: ContextVar[Mode] = ContextVar("tinygrad_edu_mode", default=Mode())  # noqa: B039 - Mode is frozen
+
+
+class switched(AbstractContextManager):
+    """Run a block, or a decorated function, in a changed mode.
+
+    >>> with switched(grad=False):
+    ...     current.get().grad
+    False
+    """
+
+    def __init__(self, **changes: Any) -> None:
+        self._changes = changes
+        self._tokens: list[Token[Mode]] = []
+
+    def __enter__(self) -> Any:
+        self._tokens.append(current.set(replace(current.get(), **self._changes)))
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        current.reset(self._tokens.pop())
+
+    def __call__(self, func: Func) -> Func:
+        @wraps(func)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            with switched(**self._changes):
+                return func(*args, **kwargs)
+
+        return inside  # type: ignore[return-value]

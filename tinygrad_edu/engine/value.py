@@ -1,0 +1,109 @@
+"""What a tensor is to the engine: an array, and the edge that says where it came from.
+
+    Value    -- array, edge, gradient cell: the base of the public `Tensor`
+    Leaf     -- the edge of a tensor the user made and wants a gradient for
+    Const    -- the edge of an input that needs no gradient
+    Cell     -- where a gradient is put
+
+The edges of computed values are `Node` and `Output`, in node.py; memory shared by views is in storage.py.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.engine.where import Where
+
+
+class Cell:
+    """Where the gradient of one tensor is put, and the hooks it passes on the way."""
+
+    __slots__ = ("grad", "hooks", "lock")
+
+    def __init__(self) -> None:
+        self.grad: Value | None = None
+        self.hooks: dict[int, Any] = {}
+        self.lock = threading.Lock()
+
+
+class Leaf:
+    """The edge of a tensor that was made, not computed, and requires grad; `made`: the user's line."""
+
+    __slots__ = ("array", "cell", "dtype", "made", "shape")
+
+    def __init__(self, array: np.ndarray, cell: Cell, made: Where | None = None) -> None:
+        self.array = array
+        self.cell = cell
+        self.made = made
+        self.shape = array.shape
+        self.dtype = array.dtype
+
+
+class Const:
+    """The edge of an input that needs no gradient: an array, or a Python number."""
+
+    __slots__ = ("array", "made")
+
+    def __init__(self, array: Any, made: Where | None = None) -> None:
+        self.array = array
+        self.made = made
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array; () for a number."""
+        return np.shape(self.array)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the array; the one NumPy gives a number."""
+        return np.asarray(self.array).dtype
+
+
+class Value:
+    """An array in the graph.  The public `Tensor` adds the spelling and nothing else.
+
+    The attributes with a default take no space until they are set, which few tensors need.
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "_array", "_edge")
+
+    _array: np.ndarray
+    _edge: Any
+    _cell: Cell | None = None
+    _const: Const | None = None
+    _made: Where | None = None
+
+
+def constant(value: Any) -> Const:
+    """The edge of an input that needs no gradient; one per tensor, however often it is used."""
+    if not isinstance(value, Value):
+        return Const(value)
+    const = value._const
+    if const is None or const.array is not value._array:
+        const = value._const = Const(value._array, value._made)
+    return const
+
+
+_result_class: type[Value] = Value
+
+
+def set_result_class(cls: type[Value]) -> None:
+    """The class `make` makes: `Value` until tensor.py says `Tensor`."""
+    global _result_class
+    _result_class = cls
+
+
+def make(array: np.ndarray, edge: Any = None) -> Any:
+    """A tensor around `array`, without copying.  `edge` None means a constant."""
+    value = object.__new__(_result_class)
+    value._array = array
+    value._edge = edge
+    return value
+
+
+def array_of(value: Any) -> Any:
+    """The bare array of a value; anything else unchanged."""
+    return value._array if isinstance(value, Value) else value

@@ -1,0 +1,178 @@
+"""Indexing of tensors: `x[...]`, `x[...] = v`, gather and its relatives."""
+# ruff: noqa: A002 - the names are PyTorch's
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu import ops
+from tinygrad_edu.engine.inplace import assign
+from tinygrad_edu.engine.mode import current
+from tinygrad_edu.engine.storage import wrote
+from tinygrad_edu.engine.value import Value, make
+from tinygrad_edu.engine.where import outside
+from tinygrad_edu.functions.promotion import require_tensor, to_dtype
+from tinygrad_edu.functions.shapes import shares, wrap_dim
+
+
+def take(array: Any) -> Any:
+    """A constant tensor around an array."""
+    return make(np.asarray(array))
+
+
+def template_of(index: Any) -> tuple[tuple[Any, ...], list[Any]]:
+    """Split an index into its static template and the arrays that fill its holes."""
+    template: list[Any] = []
+    arrays: list[Any] = []
+    for item in index if isinstance(index, tuple) else (index,):
+        if item is None or item is Ellipsis:
+            template.append(item)
+        elif isinstance(item, slice):
+            template.append(
+                ops.Cut(*(None if part is None else int(part) for part in (item.start, item.stop, item.step)))
+            )
+        elif isinstance(item, (bool, np.bool_)):
+            template.append(ops.HOLE)
+            arrays.append(np.asarray(item))
+        elif isinstance(item, (int, np.integer)):
+            template.append(int(item))
+        elif isinstance(item, Value) and item._array.ndim == 0 and item._array.dtype.kind in "iu":
+            template.append(ops.HOLE)
+            arrays.append(item)
+        else:
+            template.append(ops.HOLE)
+            arrays.append(_index_array(item))
+    return tuple(template), arrays
+
+
+def _index_array(item: Any) -> Any:
+    """An index tensor or array, checked."""
+    array = item._array if isinstance(item, Value) else np.asarray(item)
+    if array.dtype.kind not in "biu" and not (array.size == 0 and not isinstance(item, Value)):
+        raise IndexError(
+            f"tensors used as indices must be integer or boolean, got {array.dtype} of shape {array.shape}: "
+            "use .long() or a comparison"
+        )
+    return item if isinstance(item, Value) else array.astype(np.int64) if array.size == 0 else array
+
+
+def getitem(input: Any, index: Any) -> Any:
+    """x[index]: a view for integers and slices, a copy for index tensors and masks."""
+    template, arrays = template_of(index)
+    result = ops.index(input, *arrays, template=template)
+    return result if arrays else shares(result, input)
+
+
+def setitem(input: Any, index: Any, value: Any) -> None:
+    """x[index] = value, as an operation of the graph: the overwritten entries of x get no gradient, value gets theirs."""
+    template, arrays = template_of(index)
+    if not isinstance(value, Value):
+        value = np.asarray(value, dtype=input._array.dtype) if not isinstance(value, np.ndarray) else value
+    mode = current.get()
+    recorded = mode.recorder is not None or (
+        mode.grad and (input._edge is not None or (isinstance(value, Value) and value._edge is not None))
+    )
+    if recorded:
+        source = to_dtype(value, input._array.dtype) if isinstance(value, Value) else make(np.asarray(value))
+        assign(input, ops.index_put(input, source, *arrays, template=template), op="index assignment")
+        return
+    where = ops.filled(template, tuple(a._array if isinstance(a, Value) else a for a in arrays))
+    try:
+        input._array[where] = value._array if isinstance(value, Value) else value
+    except ValueError as error:
+        raise RuntimeError(f"index assignment into shape {input._array.shape}: {error}") from error
+    wrote(input._array, outside(2))
+
+
+def _grid(shape: tuple[int, ...], dim: int, index: Any) -> tuple[tuple[Any, ...], list[Any]]:
+    """The template and arrays that read x[i0, ..., index, ..., in] at every position of `index`."""
+    count = len(shape)
+    arrays: list[Any] = []
+    for axis, n in enumerate(index._array.shape):
+        if axis == dim:
+            arrays.append(index)
+        else:
+            arrays.append(np.arange(n).reshape(tuple(n if i == axis else 1 for i in range(count))))
+    return (ops.HOLE,) * count, arrays
+
+
+def _along(name: str, input: Any, dim: int, index: Any) -> int:
+    require_tensor(name, input)
+    require_tensor(name, index, "index")
+    if index._array.dtype.kind not in "iu":
+        raise RuntimeError(f"{name}(): expected dtype int64 for index, got {index._array.dtype}")
+    at = wrap_dim(name, dim, input._array.ndim)
+    have, want = input._array.shape, index._array.shape
+    if len(have) != len(want) or any(
+        w > h for i, (h, w) in enumerate(zip(have, want, strict=True)) if i != at
+    ):
+        raise RuntimeError(
+            f"{name}(): size does not match at a dimension other than {at}: expected index {list(want)} to be no "
+            f"larger than the tensor {list(have)}"
+        )
+    bound = have[at] if have else 1
+    if index._array.size and not (index._array.min() >= 0 and index._array.max() < bound):
+        raise IndexError(f"{name}(): an index is out of bounds for dimension {at} with size {bound}")
+    return at
+
+
+def gather(input: Any, dim: int, index: Any) -> Any:
+    """result[i][j] = input[index[i][j]][j] for dim 0: entries picked along one axis."""
+    at = _along("gather", input, dim, index)
+    if input._array.ndim == 0:
+        return input
+    template, arrays = _grid(input._array.shape, at, index)
+    return ops.index(input, *arrays, template=template)
+
+
+def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
+    """input with src added at the entries `gather` would read; repeated indices add up."""
+    require_tensor("scatter_add", src, "src")
+    at = _along("scatter_add", input, dim, index)
+    template, arrays = _grid(input._array.shape, at, index)
+    part = src
+    if src._array.shape != index._array.shape:
+        part = ops.index(src, template=tuple(ops.Cut(0, n, None) for n in index._array.shape))
+    return input + ops.index_add(part, *arrays, template=template, shape=input._array.shape)
+
+
+def index_select(input: Any, dim: int, index: Any) -> Any:
+    """The slices of an axis at the given positions."""
+    require_tensor("index_select", input)
+    at = wrap_dim("index_select", dim, input._array.ndim)
+    return ops.index(input, index, template=(*(ops.Cut(None, None, None),) * at, ops.HOLE))
+
+
+def masked_fill(input: Any, mask: Any, value: Any) -> Any:
+    """input with `value` where the mask holds."""
+    from tinygrad_edu.functions.arithmetic import where
+
+    return where(mask, value, input)
+
+
+def masked_select(input: Any, mask: Any) -> Any:
+    """The entries where the mask holds, as a vector."""
+    return getitem(input, mask)
+
+
+def nonzero(input: Any) -> Any:
+    """The indices of all entries that are not zero: (count, ndim)."""
+    require_tensor("nonzero", input)
+    return take(np.argwhere(input._array))
+
+
+def one_hot(tensor: Any, num_classes: int = -1) -> Any:
+    """Integers -> rows of zeros with a 1: (*) -> (*, num_classes), int64."""
+    require_tensor("one_hot", tensor, "tensor")
+    array = tensor._array
+    if array.dtype.kind not in "iu":
+        raise RuntimeError(f"one_hot is only applicable to integer tensors, got {array.dtype}")
+    largest = int(array.max()) if array.size else -1
+    count = largest + 1 if num_classes < 0 else num_classes
+    if array.size and (int(array.min()) < 0 or largest >= count):
+        raise RuntimeError(
+            f"one_hot: class values must lie in [0, {count}), got {int(array.min())}..{largest}"
+        )
+    return ops.one_hot(tensor, classes=count, dtype=np.dtype(np.int64))

@@ -1,0 +1,48 @@
+"""The softmax family, and cross-entropy fused with it so that no logit is too large."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_edu import kernels
+from tinygrad_edu.engine.calls import primitive
+from tinygrad_edu.engine.domain import Family
+from tinygrad_edu.ops.elementwise import exp
+from tinygrad_edu.ops.index import one_hot
+from tinygrad_edu.ops.reduce import sum
+from tinygrad_edu.ops.shape import reshape
+
+__all__ = ["log_softmax", "softmax", "softmax_cross_entropy"]
+
+
+@primitive(domain=Family("axis"), text="log_softmax({x})", latex=r"\log\mathrm{{softmax}}({x})")
+def log_softmax(x, *, dim):
+    """x - log(sum(exp(x))) along the axis `dim`."""
+    return kernels.log_softmax(x, dim)
+
+
+log_softmax.pullback(
+    x=lambda g, z, dim: g - exp(z) * sum(g, dim=(dim,), keepdim=True),
+    fast=lambda g, z, dim: kernels.log_softmax_grad(g, z, dim),
+)
+
+
+def softmax(x: Any, *, dim: int) -> Any:
+    """exp(x) / sum(exp(x)) along the axis `dim`."""
+    return exp(log_softmax(x, dim=dim))
+
+
+@primitive(domain=Family("logits"), text="cross_entropy({x}, {target})", latex=r"H({target}, {x})")
+def softmax_cross_entropy(x, target):
+    """-log softmax(x)[target] for logits (N, C) and classes (N,): (N,)."""
+    return kernels.cross_entropy(x, target)
+
+
+softmax_cross_entropy.no_gradient("target")
+softmax_cross_entropy.pullback(
+    x=lambda g, x, target, x_shape, x_dtype: (
+        (softmax(x, dim=1) - one_hot(target, classes=x_shape[1], dtype=x_dtype))
+        * reshape(g, shape=(x_shape[0], 1))
+    ),
+    fast=lambda g, x, target: kernels.cross_entropy_grad(g, x, target),
+)
