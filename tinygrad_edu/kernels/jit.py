@@ -35,6 +35,7 @@ _FORBIDDEN = frozenset({"fast", "nnan", "ninf"})
 _generated_lock = threading.RLock()
 _compiled: list[Jit] = []
 _cache_failed = threading.Event()
+_generated: dict[str, Jit] = {}
 _GENERATED = "tinygrad_edu_generated_"
 
 
@@ -142,11 +143,13 @@ def jit_source(
     key = "\0".join((cache.fingerprint(), text, *sorted(fastmath)))
     stem = f"{name}_{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     with _generated_lock:
-        module = sys.modules.get(_GENERATED + stem) or _load_generated(stem, text)
-        if not isinstance(module.__dict__.get(name), types.FunctionType):
-            raise ValueError(f"jit_source: the source does not define a function named {name!r}")
-        functions = module.__dict__.setdefault("__jit__", {})
-        return functions.setdefault(name, Jit(module.__dict__[name], fastmath))
+        if stem not in _generated:
+            namespace = _load_generated(stem, text).__dict__
+            if not isinstance(namespace.get(name), types.FunctionType):
+                del sys.modules[_GENERATED + stem]
+                raise ValueError(f"jit_source: the source does not define a function named {name!r}")
+            _generated[stem] = Jit(namespace[name], fastmath)
+        return _generated[stem]
 
 
 def _load_generated(stem: str, text: str) -> types.ModuleType:

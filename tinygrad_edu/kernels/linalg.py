@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from .jit import REASSOCIATE, jit
-from .registry import Array, fresh, kernel, same_float
+from .registry import Array, fresh, in_c_order, kernel, same_float
 
 
 @jit
@@ -159,9 +159,9 @@ def _(a: Array, b: Array) -> Array:
         return _blas(a, b)
     out = np.empty((rows, columns), a.dtype)
     if transposed_b:
-        gemm_nt(np.ascontiguousarray(a), b.T, out)
+        gemm_nt(in_c_order(a), in_c_order(b.T), out)
     else:
-        gemm(a if a.flags.forc else np.ascontiguousarray(a), np.ascontiguousarray(b), out)
+        gemm(a if a.flags.farray else in_c_order(a), in_c_order(b), out)
     return out
 
 

@@ -163,6 +163,11 @@ def same_float(a: Array, b: Array) -> bool:
     return dtype in (FLOAT32, FLOAT64) and b.dtype == dtype
 
 
+def in_c_order(a: Array) -> Array:
+    """The array if it is contiguous, aligned and writeable, else a copy: numba compiles per kind."""
+    return a if a.flags.carray else a.copy()
+
+
 def fresh(value: Any) -> Array:
     """An array in C order, also of what NumPy returned as a scalar or in another order."""
     return np.asarray(value, order="C")

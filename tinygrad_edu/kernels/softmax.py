@@ -18,7 +18,7 @@ import numpy as np
 
 from .elementwise import EXP_PASS_FROM, exp_loop, exp_pass
 from .jit import REASSOCIATE, jit
-from .registry import Array, fresh, kernel, same_float
+from .registry import Array, fresh, in_c_order, kernel, same_float
 
 
 @jit
@@ -151,7 +151,7 @@ def log_softmax(x: Array, dim: int) -> Array:
 def _(x: Array, dim: int) -> Array:
     if not _has_rows(x, dim) or not same_float(x, x):
         return log_softmax.reference(x, dim)
-    rows = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+    rows = in_c_order(x).reshape(-1, x.shape[-1])
     out, e = np.empty(x.shape, x.dtype), np.empty(rows.shape, x.dtype)
     rows_out = out.reshape(rows.shape)
     if x.size < EXP_PASS_FROM:
@@ -196,9 +196,9 @@ def _(g: Array, z: Array, dim: int) -> Array:
         return log_softmax_grad.reference(g, z, dim)
     _check_same_shape(g, z)
     out = np.empty(z.shape, z.dtype)
-    rows_g, rows_out = np.ascontiguousarray(g).reshape(-1, g.shape[-1]), out.reshape(-1, g.shape[-1])
+    rows_g, rows_out = in_c_order(g).reshape(-1, g.shape[-1]), out.reshape(-1, g.shape[-1])
     if g.size < EXP_PASS_FROM:
-        log_softmax_grad_loop(rows_g, np.ascontiguousarray(z).reshape(rows_g.shape), rows_out)
+        log_softmax_grad_loop(rows_g, in_c_order(z).reshape(rows_g.shape), rows_out)
     else:
         exp_pass(z, out=out)
         _minus_scaled_loop(rows_g, rows_out)
@@ -221,8 +221,8 @@ def cross_entropy(x: Array, target: Array) -> Array:
     Raises IndexError when a target is not one of 0 .. C-1, ValueError for other shapes, TypeError for targets
     that are not integers.
 
-    >>> cross_entropy(np.array([[0.0, 0.0], [800.0, 0.0]]), np.array([1, 1]))
-    array([  0.69314718, 800.        ])
+    >>> cross_entropy(np.array([[0.0, 0.0], [800.0, 0.0]]), np.array([1, 0]))
+    array([0.69314718, 0.        ])
     """
     target = _check_targets(x, target)
     shifted, right = _shifted_rows(x, target)
@@ -242,7 +242,7 @@ def _(x: Array, target: Array) -> Array:
     if not same_float(x, x):
         return cross_entropy.reference(x, target)
     target = _check_targets(x, target)
-    x = np.ascontiguousarray(x)
+    x = in_c_order(x)
     loss, e = np.empty(len(x), x.dtype), np.empty(x.shape, x.dtype)
     if x.size < EXP_PASS_FROM:
         bad = cross_entropy_loop(x, target, loss, e)
@@ -264,7 +264,7 @@ def _check_targets(x: Array, target: Array) -> Array:
         )
     if target.dtype.kind not in "iu":
         raise TypeError(f"cross_entropy: targets must be integer class numbers, got dtype {target.dtype}")
-    return np.ascontiguousarray(target, dtype=np.int64)
+    return in_c_order(target.astype(np.int64, copy=False))
 
 
 def _bad_target(value: Any, classes: int) -> IndexError:
@@ -303,7 +303,7 @@ def _(g: Array, x: Array, target: Array) -> Array:
         return cross_entropy_grad.reference(g, x, target)
     target = _check_targets(x, target)
     _check_upstream(g, target)
-    g, x = np.ascontiguousarray(g), np.ascontiguousarray(x)
+    g, x = in_c_order(g), in_c_order(x)
     out, scratch = np.empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
     if x.size < EXP_PASS_FROM:
         bad = cross_entropy_grad_loop(g, x, target, out, scratch)
