@@ -14,7 +14,7 @@ from tinygrad_edu.engine.calls import results_are
 from tinygrad_edu.engine.mode import current
 from tinygrad_edu.engine.node import Node, Output, Special, producer
 from tinygrad_edu.engine.storage import storage_of
-from tinygrad_edu.engine.value import Cell, Leaf, Value, make
+from tinygrad_edu.engine.value import Cell, Leaf, Value, make, notes
 from tinygrad_edu.functions import (
     arithmetic,
     creation,
@@ -134,8 +134,9 @@ class Tensor(Value):
                     f"assigned grad has shape {tuple(value.shape)} and dtype {value.dtype}, the tensor has "
                     f"{tuple(self.shape)} and {self.dtype}: they must be equal"
                 )
-        self._cell = self._cell or Cell()
-        self._cell.grad = value
+        noted = notes(self)
+        noted.cell = noted.cell or Cell()
+        noted.cell.grad = value
 
     @property
     def retains_grad(self) -> bool:
@@ -147,7 +148,7 @@ class Tensor(Value):
         if self._edge is None:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         if not self.is_leaf and self._cell is None:
-            cell = self._cell = Cell()
+            cell = notes(self).cell = Cell()
 
             def keep(g: Any) -> None:
                 cell.grad = g if g._edge is not None else make(np.array(g._array))

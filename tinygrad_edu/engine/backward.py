@@ -16,7 +16,7 @@ import numpy as np
 from tinygrad_edu.engine import errors
 from tinygrad_edu.engine.mode import current, switched
 from tinygrad_edu.engine.node import Edge, Node, Output, producer
-from tinygrad_edu.engine.plan import Table, add, checked, times
+from tinygrad_edu.engine.plan import Plan, Table, add, checked, times
 from tinygrad_edu.engine.quiet import ignore, restore, silence
 from tinygrad_edu.engine.storage import Writes, written_since
 from tinygrad_edu.engine.value import Const, Leaf, Value, array_of, make
@@ -55,19 +55,20 @@ def walk(
                     continue
                 if wanted is not None:
                     collect(kept, node, g, targets or ())
-                    if not any(e in wanted for e in node.inputs):
+                    plan = narrowed(node, wanted)
+                    if plan is None:
                         continue
                 if node.saved is None:
                     raise errors.freed(node)
                 if node.seq < Writes.last:
                     check_versions(node)
                 if tensors:
-                    pull_tensors(node, g, table, wanted)
+                    pull_tensors(node, plan, g, table)
                 else:
-                    plan.pull(node, g, table, wanted)
+                    plan.pull(node, g, table)
                 if mode.anomaly:
                     check_finite(node, table)
-                if plan.keeps and not keep:
+                if not keep and node.plan.keeps:
                     node.saved = None
     finally:
         restore(token)
@@ -112,16 +113,20 @@ def collect(kept: dict[Any, Any], node: Node, g: Any, targets: Any) -> None:
             kept[edge] = g[edge.slot - sum(a < edge.slot for a in node.op.auxiliary)]
 
 
-def pull_tensors(node: Node, g: Any, table: Table, wanted: set[Any] | None) -> None:
+def narrowed(node: Node, wanted: set[Any]) -> Plan | None:
+    """The plan that asks only for inputs on the way to a target; None when no input is."""
+    needs = sum(1 << i for i, _, _ in node.plan.pulls if node.inputs[i] in wanted)
+    return node.op.plan(needs, len(node.inputs)) if needs else None
+
+
+def pull_tensors(node: Node, plan: Plan, g: Any, table: Table) -> None:
     """Ask each rule of a node for its input's gradient, on tensors: the calls are recorded."""
     saved = tensors_saved(node)
     recorder = current.get().recorder
     if recorder is not None:
         recorder.walking(node)
-    for i, rule, bound in node.plan.pulls:
+    for i, rule, bound in plan.pulls:
         edge = node.inputs[i]
-        if wanted is not None and edge not in wanted:
-            continue
         r = bound(g, saved, node)
         r = checked(
             times(g, r) if rule.kind == "slope" else r, edge, node, rule.op.broadcasts or rule.kind == "slope"

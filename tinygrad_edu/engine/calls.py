@@ -80,7 +80,7 @@ def unary_call(
         mode = _mode()
         result = _new(Tensor)
         result._array = out
-        result._edge = None
+        result._edge = result._notes = None
         if edge is not None and mode.grad and op.differentiable:
             result._edge = node = _new(Node)
             node.plan = plan = plans.get(1) or op.plan(1, 1)
@@ -138,7 +138,7 @@ def binary_call(
         mode = _mode()
         result = _new(Tensor)
         result._array = out
-        result._edge = None
+        result._edge = result._notes = None
         if mode.grad and (needs := (op.first if x_edge else 0) | (op.second if y_edge else 0)):
             result._edge = node = _new(Node)
             node.plan = plan = plans.get(needs) or op.plan(needs, 2)

@@ -4,16 +4,14 @@ The pull on arrays is written out as source, once per plan, because it runs once
 
     >>> from tinygrad_edu import ops
     >>> print(ops.mul.plan(1, 2).source)
-    def pull(node, g, table, wanted):
+    def pull(node, g, table):
         s, edges = node.saved, node.inputs
         e = edges[0]
-        if wanted is None or e in wanted:
-            k = rule_0(s[1])
-            r = g * k if k.__class__ is ndarray and k.dtype is not mask else times(g, k)
-            if r.shape != e.shape or r.dtype is not e.dtype:
-                r = checked(r, e, node, True)
-            old = table.get(e)
-            table[e] = r if old is None else old + r
+        k = rule_0(s[1])
+        r = g * k if k.__class__ is ndarray and k.dtype is not mask else times(g, k)
+        if e.shape != node.shape or r.dtype is not e.dtype:
+            r = checked(r, e, node, True)
+        table[e] = table[e] + r if e in table else r
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
     from tinygrad_edu.engine.node import Edge, Node
     from tinygrad_edu.engine.primitive import Primitive
 
-Pull = Callable[[Any, Any, Any, Any], None]
+Pull = Callable[[Any, Any, Any], None]
 
 
 class Plan:
@@ -74,7 +72,7 @@ class Plan:
                 body += write_pull(op, rule, i, i - first)
         self.keep = (*(op.input_name(i) in names for i in range(count)), "z" in names)
         self.keeps = any(self.keep)
-        head = ["def pull(node, g, table, wanted):", "    s, edges = node.saved, node.inputs"]
+        head = ["def pull(node, g, table):", "    s, edges = node.saved, node.inputs"]
         self.source = "\n".join(head + ["    " + line for line in body])
         exec(compile(self.source, f"<pull of {op.name}>", "exec"), scope)
         self.pull: Pull = scope["pull"]
@@ -99,7 +97,6 @@ def write_pull(op: Primitive, rule: Rule, i: int, position: int) -> list[str]:
     if rule.into:
         lines = [f"rule_{i}({arguments.replace('buffer', f'buffer_for(table, e)')})"]
     else:
-        spread = rule.kind == "slope" or op.broadcasts
         if rule.constant == 1:
             lines = ["r = g"]
         elif rule.constant is not None:
@@ -111,13 +108,16 @@ def write_pull(op: Primitive, rule: Rule, i: int, position: int) -> list[str]:
             ]
         else:
             lines = [f"r = rule_{i}({arguments})"]
+        if rule.kind == "slope":
+            test = "e.shape != node.shape" + ("" if rule.constant is not None else " or r.dtype is not e.dtype")
+        else:
+            test = "r.shape != e.shape or r.dtype is not e.dtype"
         lines += [
-            "if r.shape != e.shape or r.dtype is not e.dtype:",
-            f"    r = checked(r, e, node, {spread})",
-            "old = table.get(e)",
-            "table[e] = r if old is None else old + r",
+            f"if {test}:",
+            f"    r = checked(r, e, node, {rule.kind == 'slope' or op.broadcasts})",
+            "table[e] = table[e] + r if e in table else r",
         ]
-    return [f"e = edges[{i}]", "if wanted is None or e in wanted:", *("    " + line for line in lines)]
+    return [f"e = edges[{i}]", *lines]
 
 
 def times(g: Any, slope: Any) -> Any:
@@ -160,8 +160,7 @@ class Table(dict[Any, Any]):
 
 def add(table: Table, edge: Edge, g: Any) -> None:
     """Add one contribution to the gradient of an edge; never writes into `g` or into what it is added to."""
-    old = table.get(edge)
-    table[edge] = g if old is None else old + g
+    table[edge] = table[edge] + g if edge in table else g
 
 
 def buffer_for(table: Table, edge: Edge) -> np.ndarray:

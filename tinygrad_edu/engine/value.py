@@ -62,29 +62,56 @@ class Const:
         return np.asarray(self.array).dtype
 
 
+class Notes:
+    """What few tensors have: a gradient cell, an edge as a constant, the line that made them."""
+
+    __slots__ = ("cell", "const", "made")
+
+    def __init__(self) -> None:
+        self.cell: Cell | None = None
+        self.const: Const | None = None
+        self.made: Where | None = None
+
+
 class Value:
     """An array in the graph.  The public `Tensor` adds the spelling and nothing else.
 
-    The attributes with a default take no space until they are set, which few tensors need.
+    _array, _edge  -- the numbers, and where they came from (None for a constant)
+    _notes         -- None until there is something to note
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_array", "_edge")
+    __slots__ = ("__weakref__", "_array", "_edge", "_notes")
 
     _array: np.ndarray
     _edge: Any
-    _cell: Cell | None = None
-    _const: Const | None = None
-    _made: Where | None = None
+    _notes: Notes | None
+
+    @property
+    def _cell(self) -> Cell | None:
+        """Where the gradient of this tensor is put, if anywhere."""
+        return self._notes.cell if self._notes is not None else None
+
+    @property
+    def _made(self) -> Where | None:
+        """The user's line that made this tensor, if it was made and not computed."""
+        return self._notes.made if self._notes is not None else None
+
+
+def notes(value: Value) -> Notes:
+    """The notes of a tensor, to write on."""
+    if value._notes is None:
+        value._notes = Notes()
+    return value._notes
 
 
 def constant(value: Any) -> Const:
     """The edge of an input that needs no gradient; one per tensor, however often it is used."""
     if not isinstance(value, Value):
         return Const(value)
-    const = value._const
-    if const is None or const.array is not value._array:
-        const = value._const = Const(value._array, value._made)
-    return const
+    noted = value._notes or notes(value)
+    if noted.const is None or noted.const.array is not value._array:
+        noted.const = Const(value._array, noted.made)
+    return noted.const
 
 
 _result_class: type[Value] = Value
@@ -101,6 +128,7 @@ def make(array: np.ndarray, edge: Any = None) -> Any:
     value = object.__new__(_result_class)
     value._array = array
     value._edge = edge
+    value._notes = None
     return value
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.engine.value import Cell, Leaf, Value, make
+from tinygrad_edu.engine.value import Cell, Leaf, Value, make, notes
 from tinygrad_edu.engine.where import outside
 from tinygrad_edu.functions.promotion import get_default_dtype
 from tinygrad_edu.functions.shapes import sizes
@@ -25,7 +25,7 @@ def finish(array: np.ndarray, requires_grad: bool = False, device: Any = None) -
     """A tensor around a fresh array, remembering the user's line (and with it its name)."""
     check_device(device)
     value = make(array)
-    value._made = outside(2)
+    notes(value).made = outside(2)
     if requires_grad:
         require_grad(value)
     return value
@@ -37,8 +37,9 @@ def require_grad(value: Any) -> None:
         raise RuntimeError(
             f"only tensors of floating point dtype can require gradients, this one is {value._array.dtype}: use .float()"
         )
-    value._cell = value._cell or Cell()
-    value._edge = Leaf(value._array, value._cell, value._made)
+    noted = notes(value)
+    noted.cell = noted.cell or Cell()
+    value._edge = Leaf(value._array, noted.cell, noted.made)
 
 
 def plain(data: Any) -> Any:

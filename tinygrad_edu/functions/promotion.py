@@ -108,8 +108,8 @@ def binary(op: Any, *, floating: bool = False, doc: str) -> Callable[..., Any]:
     def promoting(input: Any, other: Any) -> Any:
         return op(*promoted(op.name, input, other, floating=floating))
 
-    function = named(binary_call(op, promoting, "f" if floating else "fiub"), op.name, doc)
-    function.primitive = op
+    function = named(binary_call(op, promoting, "f" if floating else None), op.name, doc)
+    function.primitive, function.kinds = op, "f" if floating else None
     return function
 
 
@@ -120,7 +120,7 @@ def unary(op: Any, *, floating: bool = True, doc: str) -> Callable[..., Any]:
         require_tensor(op.name, input)
         return op(ops.cast(input, dtype=_default) if floating else input)
 
-    return named(unary_call(op, converting, "f" if floating else "fiub"), op.name, doc)
+    return named(unary_call(op, converting, "f" if floating else None), op.name, doc)
 
 
 def operator(function: Callable[..., Any], *, swapped: bool = False) -> Callable[..., Any]:
@@ -132,7 +132,7 @@ def operator(function: Callable[..., Any], *, swapped: bool = False) -> Callable
         return function(other, self) if swapped else function(self, other)
 
     op = getattr(function, "primitive", None)
-    method = careful if op is None or swapped else binary_call(op, careful, "f")
+    method = careful if op is None or swapped else binary_call(op, careful, function.kinds)  # type: ignore[attr-defined]
     return named(method, function.__name__, function.__doc__ or "")
 
 
