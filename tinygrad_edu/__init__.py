@@ -13,7 +13,7 @@ from tinygrad_edu.autograd import (
     set_grad_enabled,
 )
 from tinygrad_edu.engine.calls import primitive
-from tinygrad_edu.functions.arithmetic import *  # noqa: F403
+from tinygrad_edu.functions.arithmetic import *
 from tinygrad_edu.functions.creation import (
     arange,
     as_tensor,
@@ -40,6 +40,7 @@ from tinygrad_edu.functions.indexing import (
     scatter_add,
 )
 from tinygrad_edu.functions.linear import bmm, dot, matmul, mm, mv, outer
+from tinygrad_edu.functions.memory import Size, device
 from tinygrad_edu.functions.promotion import get_default_dtype, result_type, set_default_dtype
 from tinygrad_edu.functions.randomness import (
     Generator,
@@ -59,7 +60,7 @@ from tinygrad_edu.functions.randomness import (
     seed,
     set_rng_state,
 )
-from tinygrad_edu.functions.reductions import *  # noqa: F403
+from tinygrad_edu.functions.reductions import *
 from tinygrad_edu.functions.shapes import (
     broadcast_to,
     cat,
@@ -82,15 +83,13 @@ from tinygrad_edu.functions.shapes import (
     unbind,
     unsqueeze,
 )
-from tinygrad_edu.tensor import Size, Tensor, device
+from tinygrad_edu.tensor import Tensor
 
 __version__ = "0.1.0"
 
 float32, float64 = _np.dtype(_np.float32), _np.dtype(_np.float64)
 float, double = float32, float64
-uint8, int8, int16, int32, int64 = (
-    _np.dtype(d) for d in (_np.uint8, _np.int8, _np.int16, _np.int32, _np.int64)
-)
+uint8, int8, int16, int32, int64 = (_np.dtype(d) for d in (_np.uint8, _np.int8, _np.int16, _np.int32, _np.int64))
 int, long = int32, int64
 bool = _np.dtype(_np.bool_)
 

@@ -78,16 +78,12 @@ class Function:
         outputs = given if isinstance(given, tuple) else (given,)
         for i, out in enumerate(outputs):
             if not isinstance(out, Value):
-                raise TypeError(
-                    f"{cls.__name__}.forward must return tensors, output {i} is {type(out).__name__}"
-                )
+                raise TypeError(f"{cls.__name__}.forward must return tensors, output {i} is {type(out).__name__}")
         if not (current.get().grad and any(ctx.needs_input_grad)):
             return given
         op = _operation(cls, ctx, args, outputs)
         tensors = [a for a in args if isinstance(a, Value)]
-        arrays = tuple(
-            o._array if all(o._array is not t._array for t in tensors) else o._array[...] for o in outputs
-        )
+        arrays = tuple(o._array if all(o._array is not t._array for t in tensors) else o._array[...] for o in outputs)
         _remember(ctx, tensors, outputs)
         results = op.record(tuple(tensors), {}, arrays)
         results = results if isinstance(results, tuple) else (results,)
@@ -104,9 +100,7 @@ def _remember(ctx: Context, inputs: list[Any], outputs: tuple[Any, ...]) -> None
     ctx._saved = tuple(places)
 
 
-def _operation(
-    cls: type[Function], ctx: Context, args: tuple[Any, ...], outputs: tuple[Any, ...]
-) -> Primitive:
+def _operation(cls: type[Function], ctx: Context, args: tuple[Any, ...], outputs: tuple[Any, ...]) -> Primitive:
     """An unregistered primitive for one call: its pullback runs `backward` once and hands out the parts."""
     positions = [i for i, a in enumerate(args) if isinstance(a, Value)]
     several = len(outputs) > 1
@@ -114,9 +108,7 @@ def _operation(
     memo: dict[int, Any] = {}
 
     def forward(*inputs: Any) -> Any:
-        raise NotImplementedError(
-            f"{cls.__name__} cannot be replayed: it is a Python function, not a primitive"
-        )
+        raise NotImplementedError(f"{cls.__name__} cannot be replayed: it is a Python function, not a primitive")
 
     forward.__name__ = cls.__name__
     forward.__module__ = cls.__module__
@@ -130,11 +122,7 @@ def _operation(
         given = args[positions[i]]
         if part is None:
             part = make(np.zeros_like(given._array))
-        return (
-            part
-            if isinstance(g, Value) or (isinstance(g, tuple) and isinstance(g[0], Value))
-            else part._array
-        )
+        return part if isinstance(g, Value) or (isinstance(g, tuple) and isinstance(g[0], Value)) else part._array
 
     op.pullback(inputs=pullback)
     return op

@@ -46,13 +46,7 @@ def jvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
     """(func(x), J v): the Jacobian-vector product, as the vjp of a vjp: u -> J^T u is linear, its adjoint is J."""
     with enable_grad():
         y, xs = _call(func, inputs, create_graph)
-        vs = (
-            [make(np.ones_like(x._array)) for x in xs]
-            if v is None
-            else list(v)
-            if isinstance(v, tuple)
-            else [v]
-        )
+        vs = [make(np.ones_like(x._array)) for x in xs] if v is None else list(v) if isinstance(v, tuple) else [v]
         u = make(np.zeros_like(y._array)).requires_grad_()
         back = grad(y, xs, u, create_graph=True, materialize_grads=True)
         live = [(b, w) for b, w in zip(back, vs, strict=True) if b.requires_grad]
@@ -76,9 +70,7 @@ def jacobian(func: Callable[..., Any], inputs: Any, create_graph: bool = False) 
         for k in range(y._array.size):
             one = np.zeros_like(y._array)
             one.flat[k] = 1
-            parts = grad(
-                y, xs, make(one), retain_graph=True, create_graph=create_graph, materialize_grads=True
-            )
+            parts = grad(y, xs, make(one), retain_graph=True, create_graph=create_graph, materialize_grads=True)
             for row, part in zip(rows, parts, strict=True):
                 row.append(part)
     shape = tuple(y.shape)
@@ -97,9 +89,7 @@ def hessian(func: Callable[..., Any], inputs: Tensor, create_graph: bool = False
     def first(x: Tensor) -> Any:
         y = func(x)
         if y._array.size != 1:
-            raise RuntimeError(
-                f"hessian: the function must return a single value, got shape {tuple(y.shape)}"
-            )
+            raise RuntimeError(f"hessian: the function must return a single value, got shape {tuple(y.shape)}")
         return grad(y, x, create_graph=True, materialize_grads=True)[0]
 
     return jacobian(first, inputs, create_graph)

@@ -22,9 +22,7 @@ def _upstream(grad_outputs: Any, count: int) -> list[Any]:
     if grad_outputs is not None and not isinstance(grad_outputs, (list, tuple)) and count != 1:
         raise RuntimeError(f"got 1 grad_output for {count} outputs: pass one gradient (or None) for each")
     if len(given) != count:
-        raise RuntimeError(
-            f"got {len(given)} grad_outputs for {count} outputs: pass one gradient (or None) for each"
-        )
+        raise RuntimeError(f"got {len(given)} grad_outputs for {count} outputs: pass one gradient (or None) for each")
     return given
 
 

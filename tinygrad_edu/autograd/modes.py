@@ -8,7 +8,7 @@ from typing import Any
 from tinygrad_edu.engine.mode import current, switched
 
 
-class no_grad(switched):  # noqa: N801 - PyTorch's name
+class no_grad(switched):
     """Inside, results require no grad and nothing is recorded.  Also a decorator.
 
     >>> import tinygrad_edu as tg
@@ -25,21 +25,21 @@ class no_grad(switched):  # noqa: N801 - PyTorch's name
         super().__init__(grad=False)
 
 
-class enable_grad(switched):  # noqa: N801
+class enable_grad(switched):
     """Inside a `no_grad` block, record again."""
 
     def __init__(self) -> None:
         super().__init__(grad=True)
 
 
-class inference_mode(switched):  # noqa: N801
+class inference_mode(switched):
     """`no_grad` under the name PyTorch gives its stricter form."""
 
     def __init__(self, mode: bool = True) -> None:
         super().__init__(grad=not mode)
 
 
-class set_grad_enabled(switched):  # noqa: N801
+class set_grad_enabled(switched):
     """Record or not, from here on, or for a `with` block."""
 
     def __init__(self, mode: bool) -> None:
@@ -57,7 +57,7 @@ def is_grad_enabled() -> bool:
     return current.get().grad
 
 
-class detect_anomaly(switched):  # noqa: N801
+class detect_anomaly(switched):
     """Inside, backward stops at the first gradient with a NaN and names the operation and its line."""
 
     def __init__(self, check_nan: bool = True) -> None:

@@ -19,7 +19,7 @@ from tinygrad_edu.engine.node import Edge, Node, Output, producer
 from tinygrad_edu.engine.plan import Plan, Table, add, checked, times
 from tinygrad_edu.engine.quiet import ignore, restore, silence
 from tinygrad_edu.engine.storage import Writes, written_since
-from tinygrad_edu.engine.value import Const, Leaf, Value, array_of, make
+from tinygrad_edu.engine.value import Const, Value, array_of, make
 
 
 def walk(
@@ -128,9 +128,7 @@ def pull_tensors(node: Node, plan: Plan, g: Any, table: Table) -> None:
     for i, rule, bound in plan.pulls:
         edge = node.inputs[i]
         r = bound(g, saved, node)
-        r = checked(
-            times(g, r) if rule.kind == "slope" else r, edge, node, rule.op.broadcasts or rule.kind == "slope"
-        )
+        r = checked(times(g, r) if rule.kind == "slope" else r, edge, node, rule.op.broadcasts or rule.kind == "slope")
         add(table, edge, r)
         if recorder is not None:
             recorder.gradient(r._array, edge)
@@ -177,9 +175,7 @@ def hooked(hook: Any, g: Any, tensors: bool) -> Any:
     if answer is None:
         return g
     if not isinstance(answer, Value) or answer._array.shape != given._array.shape:
-        raise RuntimeError(
-            f"a hook must return None or a tensor of shape {given._array.shape}, not {answer!r}"
-        )
+        raise RuntimeError(f"a hook must return None or a tensor of shape {given._array.shape}, not {answer!r}")
     return answer if tensors else answer._array
 
 
@@ -197,6 +193,4 @@ def check_finite(node: Node, table: Table) -> None:
     for edge in node.inputs:
         g = table.get(edge) if not isinstance(edge, Const) else None
         if g is not None and not isinstance(g, list) and np.isnan(array_of(g)).any():
-            raise RuntimeError(
-                f"the gradient of an input of {node!r} has NaN values (anomaly detection is on)"
-            )
+            raise RuntimeError(f"the gradient of an input of {node!r} has NaN values (anomaly detection is on)")

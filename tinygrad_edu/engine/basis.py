@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygrad_edu.engine.domain import Family, mask, real
 from tinygrad_edu.engine.calls import primitive
+from tinygrad_edu.engine.domain import Family, mask, real
 
 
 @primitive(domain=Family("expand"), text="expand({x}, {shape})", latex=r"{x}")

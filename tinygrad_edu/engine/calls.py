@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from sys import _getframe
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from tinygrad_edu.engine.storage import clock
 from tinygrad_edu.engine.value import Value, constant, set_result_class
 from tinygrad_edu.engine.where import PACKAGE, outside
 
+Result = TypeVar("Result", bound=type[Value])
 Tensor: type[Value] = Value
 _new = object.__new__
 _mode = current.get
@@ -29,7 +30,7 @@ _NONES = (None, None, None)
 _known: list[Any] = [None]
 
 
-def results_are(cls: type[Value]) -> type[Value]:
+def results_are(cls: Result) -> Result:
     """Class decorator: operations on values return instances of `cls`."""
     global Tensor
     Tensor = cls
@@ -59,9 +60,7 @@ class Binary(Primitive):
         return self.call(x, y)
 
 
-def unary_call(
-    op: Primitive, otherwise: Callable[[Any], Any], kinds: str | None = None
-) -> Callable[[Any], Any]:
+def unary_call(op: Primitive, otherwise: Callable[[Any], Any], kinds: str | None = None) -> Callable[[Any], Any]:
     """`op` on one tensor whose dtype kind is in `kinds` (None: any); `otherwise` for everything else."""
     forward, plans = op.forward, op.plans
 
@@ -200,11 +199,7 @@ def primitive(
     op = kind(forward, **settings)
     known = registry.get(op.name)
     if known is not None and known.__module__ != op.__module__:
-        owner = (
-            "a built-in primitive"
-            if known.__module__.startswith(__package__.split(".")[0])
-            else known.__module__
-        )
+        owner = "a built-in primitive" if known.__module__.startswith("tinygrad_edu.") else known.__module__
         raise ValueError(f"there is a primitive named {op.name!r} already ({owner}): choose another name")
     registry[op.name] = op
     return op

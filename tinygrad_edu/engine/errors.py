@@ -27,9 +27,7 @@ def clash(shapes: list[tuple[int, ...]]) -> str:
         sizes = [s[-back] for s in shapes if len(s) >= back]
         different = sorted({n for n in sizes if n != 1})
         if len(different) > 1:
-            return (
-                f"size {different[0]} against size {different[1]} at dimension {-back} (counted from the end)"
-            )
+            return f"size {different[0]} against size {different[1]} at dimension {-back} (counted from the end)"
     return ""
 
 

@@ -45,9 +45,7 @@ def grad(
 ) -> list[Any]:
     """The gradients of the outputs with respect to `inputs`; None for one that was not used."""
     targets = [input_edge(v, i) for i, v in enumerate(inputs)]
-    found = walk(
-        starts(outputs, gradients, create_graph), targets=targets, keep=retain_graph, record=create_graph
-    )
+    found = walk(starts(outputs, gradients, create_graph), targets=targets, keep=retain_graph, record=create_graph)
     results: list[Any] = []
     for edge in targets:
         g = found.get(edge)
@@ -57,9 +55,7 @@ def grad(
     return results
 
 
-def starts(
-    outputs: Sequence[Value], gradients: Sequence[Value | None], record: bool
-) -> list[tuple[Edge, Value]]:
+def starts(outputs: Sequence[Value], gradients: Sequence[Value | None], record: bool) -> list[tuple[Edge, Value]]:
     """(edge, gradient) of each output; a scalar needs no gradient given, it is 1."""
     roots = []
     recorder = current.get().recorder

@@ -43,9 +43,7 @@ def check_assignable(target: Value, new: np.ndarray, edge: Any, grad: bool, op: 
             "do it inside no_grad(), or on a clone()"
         )
     if not target._array.flags.writeable:
-        raise RuntimeError(
-            f"{op}: this tensor is read-only memory (expanded, or from a read-only array): clone() it"
-        )
+        raise RuntimeError(f"{op}: this tensor is read-only memory (expanded, or from a read-only array): clone() it")
     shape = np.broadcast_shapes(target._array.shape, new.shape)
     if shape != target._array.shape:
         raise RuntimeError(
@@ -53,9 +51,7 @@ def check_assignable(target: Value, new: np.ndarray, edge: Any, grad: bool, op: 
             f"{target._array.shape}: use the operation that returns a new tensor"
         )
     if new.dtype != target._array.dtype and not np.can_cast(new.dtype, target._array.dtype, "same_kind"):
-        raise RuntimeError(
-            f"{op}: result type {new.dtype} can't be cast to the tensor's dtype {target._array.dtype}"
-        )
+        raise RuntimeError(f"{op}: result type {new.dtype} can't be cast to the tensor's dtype {target._array.dtype}")
     if not grad or (edge is None and target._edge is None):
         return
     others = storage_of(target._array).live_views(target)
@@ -73,6 +69,4 @@ def keep_own_copy(edge: Any, target: Value) -> None:
     if node is None or not node.saved:
         return
     memory = owner(target._array)
-    node.saved = tuple(
-        np.array(a) if isinstance(a, np.ndarray) and owner(a) is memory else a for a in node.saved
-    )
+    node.saved = tuple(np.array(a) if isinstance(a, np.ndarray) and owner(a) is memory else a for a in node.saved)

@@ -24,9 +24,7 @@ Func = TypeVar("Func", bound="Callable[..., Any]")
 class Recorder(Protocol):
     """What the engine tells whoever is recording (see `program.recorder`)."""
 
-    def call(
-        self, op: Primitive, inputs: tuple[Any, ...], static: dict[str, Any], outputs: tuple
-    ) -> None: ...
+    def call(self, op: Primitive, inputs: tuple[Any, ...], static: dict[str, Any], outputs: tuple) -> None: ...
 
     def assign(self, target: np.ndarray, value: np.ndarray) -> None: ...
 
@@ -35,6 +33,8 @@ class Recorder(Protocol):
     def gradient(self, grad: np.ndarray, edge: Any) -> None: ...
 
     def walking(self, node: Any) -> None: ...
+
+    def live(self, array: np.ndarray, name: str, read: Callable[[], Any]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ def write_pull(op: Primitive, rule: Rule, i: int, position: int) -> list[str]:
     fn = rule.into or rule.fn
     arguments = ", ".join(fetch(op, name, position) for name in rule.reads(fn))
     if rule.into:
-        lines = [f"rule_{i}({arguments.replace('buffer', f'buffer_for(table, e)')})"]
+        lines = [f"rule_{i}({arguments.replace('buffer', 'buffer_for(table, e)')})"]
     else:
         if rule.constant == 1:
             lines = ["r = g"]

@@ -22,8 +22,8 @@ from tinygrad_edu.engine import where as places
 from tinygrad_edu.engine.errors import forward_failed
 from tinygrad_edu.engine.mode import current
 from tinygrad_edu.engine.node import Node, Output, Special, edge_of
-from tinygrad_edu.engine.quiet import ignore, restore, silence
 from tinygrad_edu.engine.plan import Plan
+from tinygrad_edu.engine.quiet import ignore, restore, silence
 from tinygrad_edu.engine.rule import Rule, bind
 from tinygrad_edu.engine.storage import clock
 from tinygrad_edu.engine.value import Value, array_of, make
@@ -37,7 +37,8 @@ class Primitive:
 
     name, inputs, statics  -- from the forward's signature; `variadic` is the name after `*`, if any
     defaults               -- of the static parameters
-    outputs, auxiliary     -- how many results (None: it depends on the call); the positions among them that carry no gradient
+    outputs                -- how many results; None: it depends on the call
+    auxiliary              -- the positions of results that carry no gradient
     broadcasts             -- the walk sums gradients over the axes that broadcasting repeated
     rules                  -- by input name; an input in `constant` has no gradient, as a statement
     """
@@ -62,9 +63,7 @@ class Primitive:
         self.inputs = tuple(p.name for p in positional)
         self.variadic = next((p.name for p in positional if p.kind is p.VAR_POSITIONAL), None)
         self.statics = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
-        self.defaults = {
-            p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is not p.empty
-        }
+        self.defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
         self.domain = domain
         self.text = text
         self.latex = latex
@@ -84,9 +83,7 @@ class Primitive:
     def slope(self, **slopes: Any) -> Primitive:
         """State dz/dx of an elementwise primitive, one function (or number) per input."""
         for name, fn in slopes.items():
-            self._add(
-                name, "slope", fn if callable(fn) else _constant(fn), number=None if callable(fn) else fn
-            )
+            self._add(name, "slope", fn if callable(fn) else _constant(fn), number=None if callable(fn) else fn)
         return self
 
     def pullback(
@@ -117,9 +114,7 @@ class Primitive:
             bind(self, named)
         self.rules[name] = rule
         self.differentiable = True
-        self.first, self.second = (
-            bit * (n in self.rules) for bit, n in zip((1, 2), (*self.inputs, ""), strict=False)
-        )
+        self.first, self.second = (bit * (n in self.rules) for bit, n in zip((1, 2), (*self.inputs, ""), strict=False))
         self.plans.clear()
 
     def input_name(self, position: int) -> str:

@@ -21,9 +21,7 @@ def _find() -> tuple[contextvars.ContextVar[Any], Any]:
             for variable, value in contextvars.copy_context().items():
                 if before.get(variable) is not value:
                     return variable, value
-        raise ImportError(
-            "this NumPy keeps its error state outside of context variables; numpy>=2.0 is needed"
-        )
+        raise ImportError("this NumPy keeps its error state outside of context variables; numpy>=2.0 is needed")
 
     return contextvars.Context().run(look)
 

@@ -11,7 +11,7 @@ The edges of computed values are `Node` and `Output`, in node.py; memory shared 
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -85,6 +85,10 @@ class Value:
     _array: np.ndarray
     _edge: Any
     _notes: Notes | None
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     @property
     def _cell(self) -> Cell | None:

@@ -61,14 +61,12 @@ def assigned_name(where: Where) -> str | None:
     `h = sigmoid(z)` names h; in `h = sigmoid(x @ w)` the product has no name of its own.
     """
     code, at = where
-    following = False
+    # Python 3.11 stops at the cache entries behind a CALL, so the call is the last instruction not after `at`
     for instruction in dis.get_instructions(code):
-        if following and instruction.opname not in _SKIPPED:
+        if instruction.offset > at and instruction.opname not in _SKIPPED:
             if instruction.opname not in _STORES and not instruction.opname.startswith("LOAD"):
                 return None
             return _stored_in(code, instruction)
-        if instruction.offset == at:
-            following = True
     return None
 
 

@@ -1,5 +1,4 @@
 """Elementwise functions of tensors, spelled like PyTorch."""
-# ruff: noqa: A001, A002 - the names are PyTorch's
 
 from __future__ import annotations
 
@@ -61,9 +60,7 @@ sub_tensors = binary(ops.sub, doc="input - other, elementwise with broadcasting.
 mul = binary(ops.mul, doc="input * other, elementwise with broadcasting; dz/dx = y, dz/dy = x.")
 div_tensors = binary(ops.div, floating=True, doc="input / other; integers are divided as floating numbers.")
 maximum = binary(ops.maximum, doc="The larger of two, elementwise; a tie gives half of the gradient to each.")
-minimum = binary(
-    ops.minimum, doc="The smaller of two, elementwise; a tie gives half of the gradient to each."
-)
+minimum = binary(ops.minimum, doc="The smaller of two, elementwise; a tie gives half of the gradient to each.")
 eq = binary(ops.eq, doc="input == other, elementwise: a tensor of booleans.")
 ne = binary(ops.ne, doc="input != other, elementwise.")
 lt = binary(ops.lt, doc="input < other, elementwise.")
@@ -211,9 +208,7 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     return input
 
 
-def allclose(
-    input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
-) -> bool:
+def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether |input - other| <= atol + rtol |other| everywhere."""
     require_tensor("allclose", input)
     require_tensor("allclose", other, "other")

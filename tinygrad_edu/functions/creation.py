@@ -1,5 +1,4 @@
 """Making tensors."""
-# ruff: noqa: A002 - the names are PyTorch's
 
 from __future__ import annotations
 
@@ -16,9 +15,7 @@ from tinygrad_edu.functions.shapes import sizes
 def check_device(device: Any) -> None:
     """There is one device: the CPU."""
     if device is not None and str(device).split(":")[0] != "cpu":
-        raise RuntimeError(
-            f"there is no device {str(device)!r} here: tinygrad_edu computes on the CPU, use 'cpu'"
-        )
+        raise RuntimeError(f"there is no device {str(device)!r} here: tinygrad_edu computes on the CPU, use 'cpu'")
 
 
 def finish(array: np.ndarray, requires_grad: bool = False, device: Any = None) -> Any:
@@ -35,7 +32,8 @@ def require_grad(value: Any) -> None:
     """Make a constant a leaf that wants a gradient."""
     if value._array.dtype.kind != "f":
         raise RuntimeError(
-            f"only tensors of floating point dtype can require gradients, this one is {value._array.dtype}: use .float()"
+            f"only tensors of floating point dtype can require gradients, this one is {value._array.dtype}: "
+            "use .float()"
         )
     noted = notes(value)
     noted.cell = noted.cell or Cell()
@@ -61,9 +59,7 @@ def as_array(data: Any, dtype: Any = None) -> np.ndarray:
     if dtype is not None:
         return array.astype(np.dtype(dtype), copy=False)
     if array.dtype.kind not in "fiub":
-        raise TypeError(
-            f"can't make a tensor of dtype {array.dtype}: floats, integers and booleans are supported"
-        )
+        raise TypeError(f"can't make a tensor of dtype {array.dtype}: floats, integers and booleans are supported")
     if not typed and array.dtype.kind == "f":
         return array.astype(get_default_dtype(), copy=False)
     if not array.dtype.isnative:
@@ -97,9 +93,7 @@ def from_numpy(ndarray: np.ndarray) -> Any:
     return finish(as_array(ndarray))
 
 
-def full(
-    size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Any:
+def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """A tensor of one value."""
     if dtype is None:
         dtype = as_array(fill_value).dtype
@@ -145,9 +139,7 @@ def empty_like(input: Any, *, dtype: Any = None, requires_grad: bool = False) ->
     return zeros_like(input, dtype=dtype, requires_grad=requires_grad)
 
 
-def arange(
-    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, requires_grad: bool = False
-) -> Any:
+def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, requires_grad: bool = False) -> Any:
     """start, start + step, ... up to but without end."""
     if end is None:
         start, end = 0, start

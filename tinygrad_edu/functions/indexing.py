@@ -1,5 +1,4 @@
 """Indexing of tensors: `x[...]`, `x[...] = v`, gather and its relatives."""
-# ruff: noqa: A002 - the names are PyTorch's
 
 from __future__ import annotations
 
@@ -66,7 +65,7 @@ def getitem(input: Any, index: Any) -> Any:
 
 
 def setitem(input: Any, index: Any, value: Any) -> None:
-    """x[index] = value, as an operation of the graph: the overwritten entries of x get no gradient, value gets theirs."""
+    """x[index] = value, as an operation of the graph: the gradient of the overwritten entries goes to value."""
     template, arrays = template_of(index)
     if not isinstance(value, Value):
         value = np.asarray(value, dtype=input._array.dtype) if not isinstance(value, np.ndarray) else value
@@ -105,9 +104,7 @@ def _along(name: str, input: Any, dim: int, index: Any) -> int:
         raise RuntimeError(f"{name}(): expected dtype int64 for index, got {index._array.dtype}")
     at = wrap_dim(name, dim, input._array.ndim)
     have, want = input._array.shape, index._array.shape
-    if len(have) != len(want) or any(
-        w > h for i, (h, w) in enumerate(zip(have, want, strict=True)) if i != at
-    ):
+    if len(have) != len(want) or any(w > h for i, (h, w) in enumerate(zip(have, want, strict=True)) if i != at):
         raise RuntimeError(
             f"{name}(): size does not match at a dimension other than {at}: expected index {list(want)} to be no "
             f"larger than the tensor {list(have)}"
@@ -172,7 +169,5 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     largest = int(array.max()) if array.size else -1
     count = largest + 1 if num_classes < 0 else num_classes
     if array.size and (int(array.min()) < 0 or largest >= count):
-        raise RuntimeError(
-            f"one_hot: class values must lie in [0, {count}), got {int(array.min())}..{largest}"
-        )
+        raise RuntimeError(f"one_hot: class values must lie in [0, {count}), got {int(array.min())}..{largest}")
     return ops.one_hot(tensor, classes=count, dtype=np.dtype(np.int64))

@@ -1,5 +1,4 @@
 """Matrix products of tensors, spelled like PyTorch."""
-# ruff: noqa: A002 - the names are PyTorch's
 
 from __future__ import annotations
 
@@ -26,9 +25,7 @@ def matmul(input: Any, other: Any) -> Any:
         )
     a, b = input._array.shape, other._array.shape
     if not a or not b:
-        raise RuntimeError(
-            f"matmul: both arguments need at least 1 dimension, but they have shapes {a} and {b}: use *"
-        )
+        raise RuntimeError(f"matmul: both arguments need at least 1 dimension, but they have shapes {a} and {b}: use *")
     inner = b[-2] if len(b) > 1 else b[0]
     if a[-1] != inner:
         raise RuntimeError(
@@ -76,7 +73,5 @@ def _exactly(name: str, ndim: int, a: Any, b: Any) -> Any:
     for position, value in (("input", a), ("mat2", b)):
         require_tensor(name, value, position)
     if a._array.ndim != ndim or b._array.ndim != ndim:
-        raise RuntimeError(
-            f"{name}: both tensors must be {ndim}-d, got shapes {a._array.shape} and {b._array.shape}"
-        )
+        raise RuntimeError(f"{name}: both tensors must be {ndim}-d, got shapes {a._array.shape} and {b._array.shape}")
     return matmul(a, b)

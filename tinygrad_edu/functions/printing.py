@@ -71,9 +71,7 @@ def describe(tensor: Any, name: str = "tensor") -> str:
     extra = []
     if array.size == 0 and array.ndim != 1:
         extra.append(f"size={tuple(array.shape)}")
-    if array.dtype not in (get_default_dtype(), np.int64, np.bool_) or (
-        array.size == 0 and array.dtype.kind != "f"
-    ):
+    if array.dtype not in (get_default_dtype(), np.int64, np.bool_) or (array.size == 0 and array.dtype.kind != "f"):
         extra.append(f"dtype={array.dtype}")
     node = producer(tensor._edge) if tensor._edge is not None else None
     if node is not None:

@@ -1,5 +1,4 @@
 """Random tensors: composites of `random_bits`, drawn with keys a Generator hands out one after the other."""
-# ruff: noqa: A002 - the names are PyTorch's
 
 from __future__ import annotations
 
@@ -177,9 +176,7 @@ def randint(
 
 def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None) -> Any:
     """A random order of 0 .. n - 1."""
-    return make(
-        np.argsort(uniform((n,), np.float64, generator)._array, kind="stable").astype(dtype or np.int64)
-    )
+    return make(np.argsort(uniform((n,), np.float64, generator)._array, kind="stable").astype(dtype or np.int64))
 
 
 def bernoulli(input: Any, *, generator: Generator | None = None) -> Any:
@@ -196,17 +193,13 @@ def normal(mean: Any, std: Any, size: Any = None, *, generator: Generator | None
     return normal_of(sizes((size,)), dtype, generator) * std + mean
 
 
-def multinomial(
-    input: Any, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
-) -> Any:
+def multinomial(input: Any, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Any:
     """Positions drawn with the given weights: (C,) -> (num_samples,), (N, C) -> (N, num_samples)."""
     weights = np.atleast_2d(input._array).astype(np.float64)
     if (weights < 0).any() or not np.isfinite(weights).all() or (weights.sum(axis=1) <= 0).any():
         raise RuntimeError("multinomial: the weights must be finite, not negative, and not all zero")
     if not replacement and num_samples > (weights > 0).sum(axis=1).min():
-        raise RuntimeError(
-            f"multinomial: cannot draw {num_samples} without replacement: too few nonzero weights"
-        )
+        raise RuntimeError(f"multinomial: cannot draw {num_samples} without replacement: too few nonzero weights")
     if replacement:
         u = uniform((len(weights), num_samples), np.float64, generator)._array
         ends = np.cumsum(weights, axis=1)

@@ -1,5 +1,4 @@
 """Reductions of tensors, spelled like PyTorch: `dim` an int, a tuple or None, `keepdim` everywhere."""
-# ruff: noqa: A001, A002 - the names are PyTorch's
 
 from __future__ import annotations
 
@@ -71,9 +70,7 @@ def mean(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = Non
     require_tensor("mean", input)
     input = input if dtype is None else to_dtype(input, dtype)
     if input._array.dtype.kind != "f":
-        raise RuntimeError(
-            f"mean(): the input must be floating, got {input._array.dtype}: use .float() first"
-        )
+        raise RuntimeError(f"mean(): the input must be floating, got {input._array.dtype}: use .float() first")
     dims = dims_of("mean", dim, input._array.ndim)
     return ops.sum(input, dim=dims, keepdim=keepdim) / float(_count(input, dims) or float("nan"))
 
@@ -97,9 +94,7 @@ def var(
     dims = dims_of("var", dim, input._array.ndim)
     n = _count(input, dims)
     if n - correction <= 0:
-        warnings.warn(
-            f"var(): degrees of freedom is <= 0 ({n} entries, correction {correction})", stacklevel=2
-        )
+        warnings.warn(f"var(): degrees of freedom is <= 0 ({n} entries, correction {correction})", stacklevel=2)
     centred = input - mean(input, dims, keepdim=True) if dims else input - input
     total = ops.sum(centred * centred, dim=dims, keepdim=keepdim)
     return total / builtins.max(float(n - correction), 0.0)
@@ -208,9 +203,7 @@ def _extreme(arg: Any, reduce: Any, elementwise: Any, input: Any, dim: Any, keep
     if dim is None:
         dims = tuple(range(input._array.ndim))
         if input._array.size == 0:
-            raise RuntimeError(
-                f"{arg.name[3:]}(): expected a non-empty tensor, got shape {input._array.shape}"
-            )
+            raise RuntimeError(f"{arg.name[3:]}(): expected a non-empty tensor, got shape {input._array.shape}")
         return reduce(input, dim=dims, keepdim=False)
     if input._array.ndim == 0:
         return MaxResult(input, to_dtype(ops.ne(input, input), np.int64))

@@ -1,5 +1,4 @@
 """Shape functions of tensors, spelled like PyTorch.  Where NumPy gives a view, so does the tensor."""
-# ruff: noqa: A002 - the names are PyTorch's
 
 from __future__ import annotations
 
@@ -25,11 +24,12 @@ def sizes(args: tuple[Any, ...]) -> tuple[int, ...]:
 
 def wrap_dim(name: str, dim: int, ndim: int) -> int:
     """A dimension counted from the front; IndexError when there is no such dimension."""
-    if not -max(ndim, 1) <= dim < max(ndim, 1):
+    count = max(ndim, 1)
+    if not -count <= dim < count:
         raise IndexError(
-            f"{name}: dimension out of range (expected to be in range of [{-max(ndim, 1)}, {max(ndim, 1) - 1}], but got {dim})"
+            f"{name}: dimension out of range (expected to be in range of [{-count}, {count - 1}], but got {dim})"
         )
-    return dim % max(ndim, 1)
+    return dim % count
 
 
 def shares(result: Any, base: Any) -> Any:
@@ -54,9 +54,7 @@ def reshape(input: Any, *shape: Any) -> Any:
             )
         wanted = tuple(count // rest if n == -1 else n for n in wanted)
     if int(np.prod(wanted, dtype=np.int64)) != count or min(wanted, default=0) < 0:
-        raise RuntimeError(
-            f"shape {list(wanted)} is invalid for input of size {count} (shape {input._array.shape})"
-        )
+        raise RuntimeError(f"shape {list(wanted)} is invalid for input of size {count} (shape {input._array.shape})")
     return shares(ops.reshape(input, shape=wanted), input)
 
 
@@ -107,9 +105,7 @@ def permute(input: Any, *dims: Any) -> Any:
     ndim = input._array.ndim
     order = tuple(wrap_dim("permute", d, ndim) for d in sizes(dims))
     if sorted(order) != list(range(ndim)):
-        raise RuntimeError(
-            f"permute: dims {list(order)} must name each of the {ndim} dimensions of the input once"
-        )
+        raise RuntimeError(f"permute: dims {list(order)} must name each of the {ndim} dimensions of the input once")
     return shares(ops.permute(input, dims=order), input)
 
 
@@ -129,13 +125,11 @@ def t(input: Any) -> Any:
     """The transpose of a matrix; vectors and scalars as they are."""
     require_tensor("t", input)
     if input._array.ndim > 2:
-        raise RuntimeError(
-            f"t() expects a tensor with <= 2 dimensions, but self is {input._array.ndim}D: use mT"
-        )
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input._array.ndim}D: use mT")
     return transpose(input, 0, 1) if input._array.ndim == 2 else input
 
 
-def mT(input: Any) -> Any:  # noqa: N802 - PyTorch's name
+def mT(input: Any) -> Any:
     """Swap the last two axes."""
     if input._array.ndim < 2:
         raise RuntimeError(f"mT needs at least 2 dimensions, this tensor has shape {input._array.shape}")
@@ -158,7 +152,8 @@ def expand(input: Any, *shape: Any) -> Any:
     full = tuple(have[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(wanted))
     if lead < 0 or any(full[i + lead] != n and n != 1 for i, n in enumerate(have)):
         raise RuntimeError(
-            f"expand: the expanded size {list(wanted)} must match the existing size {list(have)} at non-singleton dimensions"
+            f"expand: the expanded size {list(wanted)} must match the existing size {list(have)} at non-singleton "
+            "dimensions"
         )
     return shares(ops.expand(input, shape=full), input)
 
@@ -264,9 +259,7 @@ def triu(input: Any, diagonal: int = 0) -> Any:
 def _triangle(name: str, input: Any, inside: Any) -> Any:
     require_tensor(name, input)
     if input._array.ndim < 2:
-        raise RuntimeError(
-            f"{name}: the input must have at least 2 dimensions, not shape {input._array.shape}"
-        )
+        raise RuntimeError(f"{name}: the input must have at least 2 dimensions, not shape {input._array.shape}")
     rows, columns = input._array.shape[-2:]
     keep = inside(np.arange(rows)[:, None], np.arange(columns))
     return ops.where(keep, *promoted(name, input, 0))

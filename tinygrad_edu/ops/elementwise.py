@@ -3,7 +3,6 @@
 A slope is dz/dx; the engine multiplies it by the upstream gradient g and sums over broadcast axes.  Boolean slopes
 select.  The conventions at kinks are PyTorch's: relu'(0) = 0, abs'(0) = 0, a tie of `maximum` is shared evenly.
 """
-# ruff: noqa: A001 - the names are the field's
 
 from __future__ import annotations
 
@@ -254,9 +253,7 @@ def logical_or(x, y):
     return x | y
 
 
-@primitive(
-    domain=(Domain("no_integer", apart=tuple(map(float, range(-4, 5)))),), latex=r"\lfloor {x} \rfloor"
-)
+@primitive(domain=(Domain("no_integer", apart=tuple(map(float, range(-4, 5)))),), latex=r"\lfloor {x} \rfloor")
 def floor(x):
     """The largest whole number not above x."""
     return np.floor(x)

@@ -78,9 +78,7 @@ def index_put(x, v, *at, template):
 
 
 index.no_gradient("at")
-index.pullback(
-    x=lambda g, at, x_shape, template: index_add(g, *at, template=template, shape=x_shape), into=add_at
-)
+index.pullback(x=lambda g, at, x_shape, template: index_add(g, *at, template=template, shape=x_shape), into=add_at)
 index_add.no_gradient("at")
 index_add.pullback(g=lambda g, at, template: index(g, *at, template=template))
 index_put.no_gradient("at")

@@ -41,8 +41,7 @@ def softmax_cross_entropy(x, target):
 softmax_cross_entropy.no_gradient("target")
 softmax_cross_entropy.pullback(
     x=lambda g, x, target, x_shape, x_dtype: (
-        (softmax(x, dim=1) - one_hot(target, classes=x_shape[1], dtype=x_dtype))
-        * reshape(g, shape=(x_shape[0], 1))
+        (softmax(x, dim=1) - one_hot(target, classes=x_shape[1], dtype=x_dtype)) * reshape(g, shape=(x_shape[0], 1))
     ),
     fast=lambda g, x, target: kernels.cross_entropy_grad(g, x, target),
 )

@@ -1,5 +1,4 @@
 """Reductions.  `dim` is always a tuple of axes here; the public functions translate None, ints and negatives."""
-# ruff: noqa: A001 - the names are the field's
 
 from __future__ import annotations
 
@@ -77,11 +76,7 @@ argmin.no_gradient()
 @primitive(domain=Family("axis"), text="cumsum({x})", latex=r"\mathrm{{cumsum}}\,{x}")
 def cumsum(x, *, dim, reverse=False):
     """Running sums along the axis `dim`, from its end when `reverse`."""
-    return (
-        np.flip(np.cumsum(np.flip(x, dim), axis=dim), dim)
-        if reverse
-        else np.cumsum(x, axis=dim, dtype=x.dtype)
-    )
+    return np.flip(np.cumsum(np.flip(x, dim), axis=dim), dim) if reverse else np.cumsum(x, axis=dim, dtype=x.dtype)
 
 
 cumsum.pullback(x=lambda g, dim, reverse: cumsum(g, dim=dim, reverse=not reverse))
