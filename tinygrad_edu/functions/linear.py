@@ -23,7 +23,8 @@ def matmul(input: Any, other: Any) -> Any:
             f"matmul: expected both tensors to have the same dtype, but got {input._array.dtype} and "
             f"{other._array.dtype}: cast one of them (.float(), .double())"
         )
-    a, b = tuple(input._array.shape), tuple(other._array.shape)
+    a: tuple[int, ...] = input._array.shape
+    b: tuple[int, ...] = other._array.shape
     if not a or not b:
         raise RuntimeError(f"matmul: both arguments need at least 1 dimension, but they have shapes {a} and {b}: use *")
     inner = b[-2] if len(b) > 1 else b[0]
