@@ -27,7 +27,7 @@ def matmul(input: Any, other: Any) -> Any:
     b: tuple[int, ...] = other._array.shape
     if not a or not b:
         raise RuntimeError(f"matmul: both arguments need at least 1 dimension, but they have shapes {a} and {b}: use *")
-    inner = b[-2] if len(b) > 1 else b[0]
+    inner = b[max(len(b) - 2, 0)]
     if a[-1] != inner:
         raise RuntimeError(
             f"matmul: shapes {a} and {b} cannot be multiplied: the last size of the first ({a[-1]}) must equal the "
