@@ -11,13 +11,10 @@ import numpy as np
 from tinygrad_edu.engine import gradients, inplace
 from tinygrad_edu.engine.calls import results_are
 from tinygrad_edu.engine.node import Node, Output, Special, producer
-from tinygrad_edu.engine.storage import storage_of
+from tinygrad_edu.engine.storage import storage_of, wrote
 from tinygrad_edu.engine.value import Cell, Leaf, make, notes
-from tinygrad_edu.functions import (
-    creation,
-    promotion,
-    shapes,
-)
+from tinygrad_edu.engine.where import outside
+from tinygrad_edu.functions import creation, promotion, shapes
 from tinygrad_edu.functions.memory import Memory
 from tinygrad_edu.functions.methods import Methods
 from tinygrad_edu.functions.promotion import to_dtype
@@ -184,9 +181,13 @@ class Tensor(Methods, Memory):
     def data(self, value: Tensor) -> None:
         """Replace the memory; the gradient and its cell stay."""
         promotion.require_tensor("data", value)
+        if value._array is self._array:
+            return
         self._array = value._array
-        if isinstance(self._edge, Leaf):
-            self._edge = Leaf(self._array, self._edge.cell, self._edge.made)
+        leaf = self._edge
+        if isinstance(leaf, Leaf):
+            leaf.array, leaf.shape, leaf.dtype = self._array, self._array.shape, self._array.dtype
+            wrote(self._array, outside(2))
 
     def assign_(self, value: Any) -> Tensor:
         """Take the numbers of `value` (in place, recorded by programs)."""
