@@ -6,6 +6,7 @@ select.  The conventions at kinks are PyTorch's: relu'(0) = 0, abs'(0) = 0, a ti
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,9 @@ from tinygrad_edu.engine.calls import primitive
 from tinygrad_edu.engine.domain import Domain, Family, integers, mask, nonzero, positive, real
 
 __all__ = [
-    "abs", "add", "astype", "bce_with_logits", "cast", "cos", "div", "eq", "exp", "expm1", "floor", "ge", "gt", "le",
-    "log", "log1p", "logical_and", "logical_not", "logical_or", "lt", "maximum", "minimum", "mul", "ne", "neg", "pow",
-    "relu", "remainder", "sigmoid", "sign", "sin", "sqrt", "sub", "tanh", "where",
+    "abs", "add", "astype", "bce_with_logits", "cast", "cos", "div", "eq", "erf", "exp", "expm1", "floor", "ge",
+    "gt", "le", "log", "log1p", "logical_and", "logical_not", "logical_or", "lt", "maximum", "minimum", "mul", "ne",
+    "neg", "pow", "relu", "remainder", "sigmoid", "sign", "sin", "sqrt", "sub", "tanh", "where",
 ]  # fmt: skip
 
 
@@ -110,6 +111,12 @@ def expm1(x):
     return np.expm1(x)
 
 
+@primitive(domain=(real,), latex=r"\mathrm{{erf}}({x})")
+def erf(x):
+    """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
+    return np.fromiter(map(math.erf, x.ravel().tolist()), np.float64, x.size).reshape(x.shape).astype(x.dtype)
+
+
 @primitive(domain=(real,), latex=r"\sin {x}")
 def sin(x):
     """The sine; x in radians."""
@@ -127,6 +134,7 @@ log.slope(x=lambda x: 1 / x)
 sqrt.slope(x=lambda z: 1 / (2 * z))
 log1p.slope(x=lambda x: 1 / (1 + x))
 expm1.slope(x=lambda z: z + 1)
+erf.slope(x=lambda x: (2 / math.sqrt(math.pi)) * exp(-(x * x)))
 sin.slope(x=lambda x: cos(x))
 cos.slope(x=lambda x: -sin(x))
 

@@ -1,18 +1,20 @@
-"""The softmax family, and cross-entropy fused with it so that no logit is too large."""
+"""The softmax family, cross-entropy fused with it so that no logit is too large, and cross-entropy of probabilities."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tinygrad_edu import kernels
 from tinygrad_edu.engine.calls import primitive
-from tinygrad_edu.engine.domain import Family
-from tinygrad_edu.ops.elementwise import exp
+from tinygrad_edu.engine.domain import Domain, Family, unit_interval
+from tinygrad_edu.ops.elementwise import exp, log, log1p, maximum
 from tinygrad_edu.ops.index import one_hot
 from tinygrad_edu.ops.reduce import sum
 from tinygrad_edu.ops.shape import reshape
 
-__all__ = ["log_softmax", "softmax", "softmax_cross_entropy"]
+__all__ = ["bce", "log_softmax", "softmax", "softmax_cross_entropy"]
 
 
 @primitive(domain=Family("axis"), text="log_softmax({x})", latex=r"\log\mathrm{{softmax}}({x})")
@@ -45,3 +47,13 @@ softmax_cross_entropy.pullback(
     ),
     fast=lambda g, x, target: kernels.cross_entropy_grad(g, x, target),
 )
+
+
+@primitive(domain=(unit_interval, Domain("unit", low=0.0, high=1.0)), text="bce({x}, {y})", latex=r"H({y}, {x})")
+def bce(x, y):
+    """-(y log x + (1 - y) log(1 - x)) for a probability x and a target y; no logarithm below -100, as in PyTorch."""
+    return (y - 1) * np.maximum(np.log1p(-x), -100) - y * np.maximum(np.log(x), -100)
+
+
+# finite at x = 0 and x = 1, where the logarithms are cut
+bce.slope(x=lambda x, y: (x - y) / maximum((1 - x) * x, 1e-12), y=lambda x: log1p(-x) - log(x))
