@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu import ops
 from tinygrad_edu.engine import gradients, inplace
 from tinygrad_edu.engine.calls import results_are
 from tinygrad_edu.engine.node import Node, Output, Special, producer
@@ -119,7 +120,7 @@ class Tensor(Methods, Memory):
             cell = notes(self).cell = Cell()
 
             def keep(g: Any) -> None:
-                cell.grad = g if g._edge is not None else make(np.array(g._array))
+                cell.grad = g if g._edge is not None else ops.copy(g)
 
             self._tap(keep)
 
@@ -203,8 +204,7 @@ class Tensor(Methods, Memory):
 
     def clone(self) -> Tensor:
         """A copy, in the graph."""
-        result = to_dtype(self, self.dtype) if self._edge is None else self + 0.0
-        return make(np.array(self._array)) if result is self else result
+        return ops.copy(self)
 
     @property
     def _version(self) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.engine import errors
-from tinygrad_edu.engine.mode import current, switched
+from tinygrad_edu.engine.mode import current, literal, switched
 from tinygrad_edu.engine.node import Edge, Node, Output, producer
 from tinygrad_edu.engine.plan import Plan, Table, add, checked, times
 from tinygrad_edu.engine.quiet import ignore, restore, silence
@@ -72,6 +72,8 @@ def walk(
                     node.saved = None
     finally:
         restore(token)
+        if mode.recorder is not None:
+            mode.recorder.walking(None)
     return {**kept, **table}
 
 
@@ -132,6 +134,7 @@ def pull_tensors(node: Node, plan: Plan, g: Any, table: Table) -> None:
         add(table, edge, r)
         if recorder is not None:
             recorder.gradient(r._array, edge)
+            recorder.gradient(table[edge]._array, edge)
 
 
 def tensors_saved(node: Node) -> tuple[Any, ...]:
@@ -159,7 +162,7 @@ def gathered(node: Node, table: Table, tensors: bool) -> Any:
         return None
     for slot, edge in enumerate(edges):
         if parts[slot] is None:
-            zeros = np.zeros(edge.shape, edge.dtype)
+            zeros = literal(np.zeros(edge.shape, edge.dtype), 0.0)
             parts[slot] = make(zeros) if tensors else zeros
     for slot, hook in tuple(node.special.hooks if node.special else ()):
         parts[slot] = hooked(hook, parts[slot], tensors)

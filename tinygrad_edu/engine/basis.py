@@ -1,4 +1,4 @@
-"""The primitives the walk itself needs: summing over what was broadcast, spreading, selecting, casting.
+"""The primitives the walk itself needs: summing over what was broadcast, spreading, selecting, casting, copying.
 
 `expand` and `sum_to` are adjoint to each other: each is the other's gradient.
 """
@@ -37,8 +37,15 @@ def cast(x, *, dtype):
     return x.astype(dtype, copy=False)
 
 
+@primitive(domain=(real,), text="{x}", latex="{x}")
+def copy(x):
+    """The same numbers in memory of their own, in row-major order."""
+    return np.array(x, order="C")
+
+
 expand.pullback(x=lambda g, x_shape: sum_to(g, shape=x_shape))
 sum_to.pullback(x=lambda g, x_shape: expand(g, shape=x_shape))
 where.no_gradient("c")
 where.slope(x=lambda c: c, y=lambda c: ~c)
 cast.pullback(x=lambda g, x_dtype: cast(g, dtype=x_dtype))
+copy.slope(x=1)

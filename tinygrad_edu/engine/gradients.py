@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.engine.backward import hooked, walk
-from tinygrad_edu.engine.mode import current, switched
+from tinygrad_edu.engine.basis import copy
+from tinygrad_edu.engine.mode import current, literal, switched
 from tinygrad_edu.engine.node import Edge
 from tinygrad_edu.engine.storage import wrote
 from tinygrad_edu.engine.value import Leaf, Value, array_of, make
@@ -45,13 +46,15 @@ def grad(
 ) -> list[Any]:
     """The gradients of the outputs with respect to `inputs`; None for one that was not used."""
     targets = [input_edge(v, i) for i, v in enumerate(inputs)]
-    found = walk(starts(outputs, gradients, create_graph), targets=targets, keep=retain_graph, record=create_graph)
+    roots = starts(outputs, gradients, create_graph)
+    found = walk(roots, targets=targets, keep=retain_graph, record=create_graph)
     results: list[Any] = []
+    passed_on = {id(array_of(g)) for _, g in roots}
     for edge in targets:
         g = found.get(edge)
         if g is not None and isinstance(edge, Leaf):
             g = through_hooks(edge, g)
-        results.append(g if g is None or isinstance(g, Value) else make(np.array(g)))
+        results.append(None if g is None else own(g, passed_on, create_graph))
     return results
 
 
@@ -72,14 +75,14 @@ def starts(outputs: Sequence[Value], gradients: Sequence[Value | None], record: 
                     f"grad can be implicitly created only for scalar outputs, and this one has shape "
                     f"{output._array.shape}: reduce it with sum() or mean(), or pass gradient="
                 )
-            g = make(np.ones_like(output._array))
-            if recorder is not None:
-                recorder.literal(g._array, 1.0)
+            g = make(literal(np.ones_like(output._array), 1.0))
         elif g._array.shape != output._array.shape:
             raise RuntimeError(
                 f"the gradient given has shape {g._array.shape}, the output has shape {output._array.shape}: "
                 "they must be equal"
             )
+        if recorder is not None:
+            recorder.gradient(g._array, output._edge)
         roots.append((output._edge, g if record or recorder is not None else make(g._array)))
     return roots
 
@@ -101,20 +104,23 @@ def through_hooks(leaf: Leaf, g: Any) -> Any:
     return g
 
 
-def accumulate(leaf: Leaf, g: Any, record: bool, passed_on: set[int]) -> None:
-    """Add a gradient to a leaf's `.grad`: in place when there is one already and no graph is recorded.
+def own(g: Any, passed_on: set[int], record: bool = False) -> Any:
+    """The gradient as a tensor: a fresh array as it is, one that something else may hold (a view, say) copied."""
+    array = array_of(g)
+    fresh = array.base is None and array.__class__ is np.ndarray and id(array) not in passed_on
+    passed_on.add(id(array))
+    if isinstance(g, Value):
+        return g if fresh or record else copy(g)
+    return make(array if fresh else np.array(array))
 
-    A fresh array is taken as it is; one that something else may hold (a view, the caller's own) is copied.
-    """
+
+def accumulate(leaf: Leaf, g: Any, record: bool, passed_on: set[int]) -> None:
+    """Add a gradient to a leaf's `.grad`: in place when there is one already and no graph is recorded."""
     g = through_hooks(leaf, g)
     cell = leaf.cell
     with cell.lock:
         if cell.grad is None:
-            if not isinstance(g, Value):
-                owned = g.base is None and g.__class__ is np.ndarray and id(g) not in passed_on
-                passed_on.add(id(g))
-                g = make(g if owned else np.array(g))
-            cell.grad = g
+            cell.grad = own(g, passed_on, record)
         elif isinstance(g, Value):
             with switched(grad=record):
                 if record:
@@ -125,3 +131,6 @@ def accumulate(leaf: Leaf, g: Any, record: bool, passed_on: set[int]) -> None:
             held = cell.grad
             np.add(held._array, g, out=held._array)
             wrote(held._array, None)
+        recorder = current.get().recorder
+        if recorder is not None:
+            recorder.gradient(cell.grad._array, leaf)

@@ -32,7 +32,9 @@ def assign(target: Value, value: Any, *, op: str = "assign") -> None:
     if mode.grad and not (edge is None and isinstance(target._edge, Leaf)):
         target._edge = edge
     if mode.recorder is not None:
-        mode.recorder.assign(target._array, new if not isinstance(value, Value) else value._array)
+        if not isinstance(value, Value) and new.ndim == 0:
+            mode.recorder.literal(new, value)
+        mode.recorder.assign(target._array, value._array if isinstance(value, Value) else new)
 
 
 def check_assignable(target: Value, new: np.ndarray, edge: Any, grad: bool, op: str) -> None:
@@ -69,4 +71,13 @@ def keep_own_copy(edge: Any, target: Value) -> None:
     if node is None or not node.saved:
         return
     memory = owner(target._array)
-    node.saved = tuple(np.array(a) if isinstance(a, np.ndarray) and owner(a) is memory else a for a in node.saved)
+    recorder = current.get().recorder
+    saved = []
+    for array in node.saved:
+        if isinstance(array, np.ndarray) and owner(array) is memory:
+            copy = np.array(array)
+            if recorder is not None:
+                recorder.copied(copy, array)
+            array = copy
+        saved.append(array)
+    node.saved = tuple(saved)

@@ -22,7 +22,14 @@ Func = TypeVar("Func", bound="Callable[..., Any]")
 
 
 class Recorder(Protocol):
-    """What the engine tells whoever is recording (see `program.recorder`)."""
+    """What the engine tells whoever is recording (see `program.recorder`).
+
+    call      -- an operation was computed;  assign: memory was written in place
+    literal   -- an array full of one number was made;  made: an array was made of data from outside
+    copied    -- an array holds what another one holds at this moment
+    gradient  -- a gradient (so far) of what an edge stands for;  walking: the walk is at a node, or over (None)
+    live      -- a number that is read anew at every replay
+    """
 
     def call(self, op: Primitive, inputs: tuple[Any, ...], static: dict[str, Any], outputs: tuple) -> None: ...
 
@@ -32,9 +39,13 @@ class Recorder(Protocol):
 
     def gradient(self, grad: np.ndarray, edge: Any) -> None: ...
 
-    def walking(self, node: Any) -> None: ...
+    def walking(self, node: Any | None) -> None: ...
 
     def live(self, array: np.ndarray, name: str, read: Callable[[], Any]) -> None: ...
+
+    def made(self, array: np.ndarray) -> None: ...
+
+    def copied(self, copy: np.ndarray, original: np.ndarray) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,20 @@ class Mode:
 
 
 current: ContextVar[Mode] = ContextVar("tinygrad_edu_mode", default=Mode())  # noqa: B039 - Mode is frozen
+
+
+def literal(array: np.ndarray, value: Any) -> np.ndarray:
+    """The array, after telling a recorder that it is full of one number."""
+    recorder = current.get().recorder
+    if recorder is not None:
+        recorder.literal(array, value)
+    return array
+
+
+def unrecordable(what: str, instead: str) -> None:
+    """While a program is being recorded, refuse what no instruction could repeat on other data."""
+    if current.get().recorder is not None:
+        raise RuntimeError(f"{what} cannot be recorded in a program: {instead}")
 
 
 class switched(AbstractContextManager):

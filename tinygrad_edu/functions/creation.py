@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.engine.mode import current, literal, unrecordable
 from tinygrad_edu.engine.value import Cell, Leaf, Value, make, notes
 from tinygrad_edu.engine.where import outside
 from tinygrad_edu.functions.promotion import get_default_dtype
@@ -22,6 +23,9 @@ def finish(array: np.ndarray, requires_grad: bool = False, device: Any = None) -
     """A tensor around a fresh array, remembering the user's line (and with it its name)."""
     check_device(device)
     value = make(array)
+    recorder = current.get().recorder
+    if recorder is not None:
+        recorder.made(array)
     notes(value).made = outside(2)
     if requires_grad:
         require_grad(value)
@@ -43,6 +47,7 @@ def require_grad(value: Any) -> None:
 def plain(data: Any) -> Any:
     """Nested lists that may hold tensors -> what NumPy can take."""
     if isinstance(data, Value):
+        unrecordable("a new tensor made of a tensor's numbers", "use clone(), stack() or cat()")
         return data._array
     if isinstance(data, (list, tuple)) and any(isinstance(d, (Value, list, tuple)) for d in data):
         return [plain(d) for d in data]
@@ -97,41 +102,39 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     """A tensor of one value."""
     if dtype is None:
         dtype = as_array(fill_value).dtype
-    return finish(
-        np.full(sizes((size,)) if isinstance(size, int) else tuple(size), fill_value, dtype),
-        requires_grad,
-        device,
-    )
+    array = np.full(sizes((size,)) if isinstance(size, int) else tuple(size), plain(fill_value), dtype)
+    return finish(literal(array, fill_value), requires_grad, device)
 
 
 def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """A tensor of zeros."""
-    return finish(np.zeros(sizes(size), dtype or get_default_dtype()), requires_grad, device)
+    return finish(literal(np.zeros(sizes(size), dtype or get_default_dtype()), 0.0), requires_grad, device)
 
 
 def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """A tensor of ones."""
-    return finish(np.ones(sizes(size), dtype or get_default_dtype()), requires_grad, device)
+    return finish(literal(np.ones(sizes(size), dtype or get_default_dtype()), 1.0), requires_grad, device)
 
 
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """A tensor whose entries are to be filled (zeros, so that no run depends on what was in memory)."""
-    return finish(np.zeros(sizes(size), dtype or get_default_dtype()), requires_grad, device)
+    return finish(literal(np.zeros(sizes(size), dtype or get_default_dtype()), 0.0), requires_grad, device)
 
 
 def zeros_like(input: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
     """Zeros in the shape and dtype of another tensor."""
-    return finish(np.zeros(input._array.shape, dtype or input._array.dtype), requires_grad)
+    return finish(literal(np.zeros(input._array.shape, dtype or input._array.dtype), 0.0), requires_grad)
 
 
 def ones_like(input: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
     """Ones in the shape and dtype of another tensor."""
-    return finish(np.ones(input._array.shape, dtype or input._array.dtype), requires_grad)
+    return finish(literal(np.ones(input._array.shape, dtype or input._array.dtype), 1.0), requires_grad)
 
 
 def full_like(input: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
     """One value in the shape and dtype of another tensor."""
-    return finish(np.full(input._array.shape, fill_value, dtype or input._array.dtype), requires_grad)
+    array = np.full(input._array.shape, plain(fill_value), dtype or input._array.dtype)
+    return finish(literal(array, fill_value), requires_grad)
 
 
 def empty_like(input: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
@@ -163,5 +166,6 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     """Coordinate grids of vectors."""
+    unrecordable("meshgrid", "use reshape() and expand()")
     arrays = np.meshgrid(*(t._array for t in tensors), indexing=indexing)  # type: ignore[call-overload]
     return tuple(finish(np.ascontiguousarray(a)) for a in arrays)

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_edu import ops
 from tinygrad_edu.engine.inplace import assign
-from tinygrad_edu.engine.mode import current
+from tinygrad_edu.engine.mode import current, literal, unrecordable
 from tinygrad_edu.engine.storage import wrote
 from tinygrad_edu.engine.value import Value, make
 from tinygrad_edu.engine.where import outside
@@ -74,7 +74,9 @@ def setitem(input: Any, index: Any, value: Any) -> None:
         mode.grad and (input._edge is not None or (isinstance(value, Value) and value._edge is not None))
     )
     if recorded:
-        source = to_dtype(value, input._array.dtype) if isinstance(value, Value) else make(np.asarray(value))
+        if not isinstance(value, Value):
+            value = make(literal(value, value.item()) if value.ndim == 0 else value)
+        source = to_dtype(value, input._array.dtype)
         assign(input, ops.index_put(input, source, *arrays, template=template), op="index assignment")
         return
     where = ops.filled(template, tuple(a._array if isinstance(a, Value) else a for a in arrays))
@@ -157,6 +159,7 @@ def masked_select(input: Any, mask: Any) -> Any:
 def nonzero(input: Any) -> Any:
     """The indices of all entries that are not zero: (count, ndim)."""
     require_tensor("nonzero", input)
+    unrecordable("nonzero", "the size of its result depends on the data; use where() or a mask")
     return take(np.argwhere(input._array))
 
 
@@ -166,6 +169,8 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     array = tensor._array
     if array.dtype.kind not in "iu":
         raise RuntimeError(f"one_hot is only applicable to integer tensors, got {array.dtype}")
+    if num_classes < 0:
+        unrecordable("one_hot without num_classes", "pass num_classes")
     largest = int(array.max()) if array.size else -1
     count = largest + 1 if num_classes < 0 else num_classes
     if array.size and (int(array.min()) < 0 or largest >= count):

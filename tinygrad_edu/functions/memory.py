@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu import ops
 from tinygrad_edu.engine.value import Value, make
 from tinygrad_edu.functions import creation, printing, shapes
 from tinygrad_edu.functions.promotion import to_dtype
@@ -102,7 +103,7 @@ class Memory(Value):
 
     def contiguous(self) -> Any:
         """This tensor, or a row-major copy of it."""
-        return self if self.is_contiguous() else self.clone() if self._edge else make(np.ascontiguousarray(self._array))
+        return self if self.is_contiguous() else ops.copy(self)
 
     def is_floating_point(self) -> bool:
         """Whether the dtype is a floating one."""

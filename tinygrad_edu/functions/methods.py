@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.engine import inplace
+from tinygrad_edu.engine.mode import literal
 from tinygrad_edu.engine.value import Value, make
 from tinygrad_edu.functions import arithmetic, indexing, linear, promotion, randomness, reductions, shapes
 from tinygrad_edu.functions.promotion import operator
@@ -164,7 +165,7 @@ class Methods(Value):
 
     def fill_(self, value: Any) -> Any:
         """Fill with one value, in place."""
-        constant = value if isinstance(value, Value) else make(np.array(value, self.dtype))
+        constant = value if isinstance(value, Value) else make(literal(np.array(value, self.dtype), value))
         inplace.assign(self, constant, op="fill_")
         return self
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import ops
-from tinygrad_edu.engine.mode import current
+from tinygrad_edu.engine.mode import current, unrecordable
 from tinygrad_edu.engine.value import Value, make
 from tinygrad_edu.functions.creation import check_device, require_grad
 from tinygrad_edu.functions.promotion import get_default_dtype, to_dtype
@@ -176,7 +176,7 @@ def randint(
 
 def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None) -> Any:
     """A random order of 0 .. n - 1."""
-    return make(np.argsort(uniform((n,), np.float64, generator)._array, kind="stable").astype(dtype or np.int64))
+    return to_dtype(ops.argsort(uniform((n,), np.float64, generator), dim=0), dtype or np.int64)
 
 
 def bernoulli(input: Any, *, generator: Generator | None = None) -> Any:
@@ -195,6 +195,7 @@ def normal(mean: Any, std: Any, size: Any = None, *, generator: Generator | None
 
 def multinomial(input: Any, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Any:
     """Positions drawn with the given weights: (C,) -> (num_samples,), (N, C) -> (N, num_samples)."""
+    unrecordable("multinomial", "draw outside of the recorded block, and pass what was drawn as an input")
     weights = np.atleast_2d(input._array).astype(np.float64)
     if (weights < 0).any() or not np.isfinite(weights).all() or (weights.sum(axis=1) <= 0).any():
         raise RuntimeError("multinomial: the weights must be finite, not negative, and not all zero")

@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad_edu import ops
 from tinygrad_edu.engine.value import Value
 from tinygrad_edu.functions import arithmetic
-from tinygrad_edu.functions.indexing import gather, take
+from tinygrad_edu.functions.indexing import gather
 from tinygrad_edu.functions.promotion import get_default_dtype, require_tensor, to_dtype
 from tinygrad_edu.functions.shapes import reshape, wrap_dim
 
@@ -295,8 +295,7 @@ def sort(input: Any, dim: int = -1, descending: bool = False) -> Any:
     """(values, indices) in order along an axis: argsort and gather."""
     require_tensor("sort", input)
     at = wrap_dim("sort", dim, input._array.ndim)
-    keys = -input._array if descending else input._array
-    indices = take(np.argsort(keys, axis=at, kind="stable"))
+    indices = ops.argsort(input, dim=at, descending=descending)
     return namedtuple("SortResult", ("values", "indices"))(gather(input, at, indices), indices)
 
 

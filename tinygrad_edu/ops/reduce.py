@@ -11,7 +11,7 @@ from tinygrad_edu.engine.calls import primitive
 from tinygrad_edu.engine.domain import Family, reduction
 from tinygrad_edu.ops.shape import reshape
 
-__all__ = ["amax", "amin", "argmax", "argmin", "cumsum", "expand", "sum", "sum_to"]
+__all__ = ["amax", "amin", "argmax", "argmin", "argsort", "cumsum", "expand", "sum", "sum_to"]
 
 
 def kept(shape: Any, dim: tuple[int, ...]) -> Any:
@@ -71,6 +71,15 @@ def argmin(x, *, dim, keepdim=False):
 
 argmax.no_gradient()
 argmin.no_gradient()
+
+
+@primitive(domain=Family("axis"), text="argsort({x})", latex=r"\mathrm{{argsort}}\,{x}")
+def argsort(x, *, dim, descending=False):
+    """The positions that put the axis `dim` in order; equal entries keep theirs."""
+    return np.argsort(-x if descending else x, axis=dim, kind="stable")
+
+
+argsort.no_gradient()
 
 
 @primitive(domain=Family("axis"), text="cumsum({x})", latex=r"\mathrm{{cumsum}}\,{x}")
