@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_edu import kernels
 from tinygrad_edu.engine.basis import cast, where
 from tinygrad_edu.engine.calls import primitive
-from tinygrad_edu.engine.domain import Domain, Family, integers, mask, nonzero, positive, real
+from tinygrad_edu.engine.domain import Domain, Family, mask, nonzero, positive, real
 
 __all__ = [
     "abs", "add", "astype", "bce_with_logits", "cast", "cos", "div", "eq", "erf", "exp", "expm1", "floor", "ge",
@@ -69,13 +69,14 @@ def pow(x, y):
 def pow_slope_base(x: Any, y: Any) -> Any:
     """y x^(y-1), and 0 where y is 0 (also at base 0)."""
     if isinstance(y, (int, float)):
-        return 0.0 * x if y == 0 else y * x if y == 2 else y * x ** (y - 1)
+        return 0 if y == 0 else y * x if y == 2 else y * x ** (y - 1)
     return where(y == 0, 0.0, y * x ** (y - 1))
 
 
 def pow_slope_exponent(x: Any, y: Any, z: Any) -> Any:
     """x^y log x, and 0 at base 0 where y >= 0: the limit, as in PyTorch."""
-    return where((x == 0) & (y >= 0), 0.0, z * log(x))
+    log_x = float(log(x)) if isinstance(x, (int, float)) else log(x)
+    return where((x == 0) & (y >= 0), 0.0, z * log_x)
 
 
 pow.slope(x=pow_slope_base, y=pow_slope_exponent)
@@ -173,7 +174,7 @@ sigmoid.slope(x=lambda z: z * (1 - z))
 tanh.slope(x=lambda z: 1 - z * z)
 relu.slope(x=lambda z: ~(z <= 0))
 abs.slope(x=lambda x: sign(x))
-sign.no_gradient()
+sign.slope(x=0)
 
 
 @primitive(domain=(real, real), latex=r"\max({x}, {y})")
@@ -267,10 +268,14 @@ def floor(x):
     return np.floor(x)
 
 
-@primitive(domain=(integers, Domain("positive_integers", low=1, integer=True)))
+@primitive(domain=(nonzero, Domain("larger", low=4.5, high=8.0)))
 def remainder(x, y):
-    """x modulo y, with the sign of y, for whole numbers."""
+    """x modulo y, with the sign of y."""
     return x % y
+
+
+floor.slope(x=0)
+remainder.slope(x=1, y=lambda x, y: -floor(x / y))
 
 
 @primitive(domain=Family("astype"), text="{x}.to({dtype})", latex="{x}")
@@ -279,5 +284,5 @@ def astype(x, *, dtype):
     return x.astype(dtype)
 
 
-for _op in (eq, ne, lt, le, gt, ge, logical_not, logical_and, logical_or, floor, remainder, astype):
+for _op in (eq, ne, lt, le, gt, ge, logical_not, logical_and, logical_or, astype):
     _op.no_gradient()
