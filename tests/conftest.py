@@ -1,0 +1,32 @@
+"""Settings of all tests: hypothesis profiles, seeds, and PyTorch as an oracle."""
+
+import os
+import random
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+import tinygrad_edu as tg
+
+_QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile(
+    "ci", derandomize=True, deadline=None, max_examples=15, suppress_health_check=_QUIET, database=None
+)
+settings.register_profile("dev", deadline=None, max_examples=12, suppress_health_check=_QUIET)
+settings.register_profile("thorough", deadline=None, max_examples=300, suppress_health_check=_QUIET)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+
+@pytest.fixture(autouse=True)
+def _seeds():
+    """The same random numbers in every test, whatever ran before it."""
+    random.seed(0)
+    np.random.seed(0)
+    tg.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def torch():
+    """PyTorch; tests that compare with it are shown as skipped where it is not installed."""
+    return pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
