@@ -14,14 +14,14 @@ dtypes = st.sampled_from(FLOATS)
 
 def lay_out(values: np.ndarray, layout: str, axis: int = 0) -> np.ndarray:
     """An array equal to `values` (for "broadcast": to its first slice, repeated) in another memory layout."""
-    if layout == "Fortran":
-        return np.asfortranarray(values)
     if layout == "read-only":
         values = values.copy()
         values.flags.writeable = False
         return values
     if values.ndim == 0 or layout == "C":
         return values
+    if layout == "Fortran":
+        return np.asfortranarray(values)
     axis %= values.ndim
     if layout == "every other":
         wide = np.repeat(values, 2, axis=axis)
@@ -34,9 +34,7 @@ def lay_out(values: np.ndarray, layout: str, axis: int = 0) -> np.ndarray:
 
 
 @st.composite
-def arrays(
-    draw: Any, shape: tuple[int, ...], dtype: Any, special: bool = False, scale: float = 2.0
-) -> np.ndarray:
+def arrays(draw: Any, shape: tuple[int, ...], dtype: Any, special: bool = False, scale: float = 2.0) -> np.ndarray:
     """Normally distributed values in a drawn layout; with `special`, some NaN, infinities and zeros."""
     generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     values = np.asarray(generator.standard_normal(shape) * scale, dtype)

@@ -35,9 +35,7 @@ print("loss", kernels.cross_entropy(np.zeros((1, 2)), np.zeros(1, np.int64))[0])
 def package(tmp_path):
     """A folder with a package tinygrad_edu that holds nothing but a copy of the kernels."""
     root = tmp_path / "package" / "tinygrad_edu"
-    shutil.copytree(
-        Path(kernels.__file__).parent, root / "kernels", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(Path(kernels.__file__).parent, root / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
     (root / "__init__.py").touch()
     return root
 
@@ -143,9 +141,7 @@ def test_without_a_private_cache_kernels_work_after_one_warning(package, problem
             (folder / name).symlink_to(package / "elsewhere")
     lines, errors = run(package, GENERATED.replace("print(open", "0 and print(open"))
     assert lines == ["[0.25 0.25 0.25 0.25]"]
-    assert (
-        errors.count("RuntimeWarning: tinygrad_edu: kernels are compiled anew in every process, because") == 1
-    )
+    assert errors.count("RuntimeWarning: tinygrad_edu: kernels are compiled anew in every process, because") == 1
     assert errors.count("compiling numba kernels (not cached)") == 1
     if folder.is_dir():
         assert not [path for path in folder.rglob("*") if path.is_file()]
@@ -260,9 +256,7 @@ def test_jit_functions_call_each_other(own_cache):
     assert dispatcher_of(of_the_user) is of_the_user
     assert dispatcher_of(kernels.sigmoid) is kernels.sigmoid.scalar.dispatcher
     for other in (len, kernels.matmul):
-        with pytest.raises(
-            TypeError, match="dispatcher_of: expected a @jit function or an elementwise kernel"
-        ):
+        with pytest.raises(TypeError, match="dispatcher_of: expected a @jit function or an elementwise kernel"):
             dispatcher_of(other)
 
 
@@ -344,6 +338,38 @@ def test_use_switches_all_kernels_and_back():
     with pytest.raises(ValueError, match="expected 'reference' or 'numba', got 'cuda'"):
         kernels.use("cuda")
     assert kernels.backend() == before
+
+
+LAYOUTS_AFTER_WARMUP = """
+import numpy as np
+from kernel_strategies import FLOATS, LAYOUTS, lay_out
+from tinygrad_edu import kernels
+from tinygrad_edu.kernels import jit
+
+def compiled():
+    return {each.__name__: len(each.dispatcher.signatures) for each in jit._compiled}
+
+kernels.warmup(progress=False)
+before = compiled()
+for layout in LAYOUTS:
+    for dtype in FLOATS:
+        x, target = lay_out(np.ones((3, 3), dtype), layout), lay_out(np.zeros(3, np.int64), "read-only")
+        kernels.matmul(x, x), kernels.matmul(x.T, x.T), kernels.matmul(x, x[:, :1]), kernels.matmul(x.T, x)
+        kernels.relu(x), kernels.sigmoid(x), kernels.tanh(x), kernels.logistic_loss(x, x[0])
+        kernels.log_softmax(x, 1), kernels.log_softmax_grad(x, x, 1), kernels.log_softmax(x, 0)
+        kernels.cross_entropy(x, target), kernels.cross_entropy_grad(x[0], x, target)
+assert compiled() == before, (before, compiled())
+print("gemm", before["gemm"])
+"""
+
+
+def test_after_warmup_no_memory_layout_compiles_anything_again():
+    paths = [Path(kernels.__file__).parents[2], Path(__file__).parent]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths)), "TINYGRAD_EDU_QUIET": "1"}
+    command = [sys.executable, "-c", LAYOUTS_AFTER_WARMUP]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    # a in C or Fortran order, in two dtypes
+    assert (done.stdout, done.stderr) == ("gemm 4\n", "")
 
 
 def test_warmup_reaches_every_kernel_that_has_a_fast_twin(capsys):

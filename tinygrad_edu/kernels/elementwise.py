@@ -2,7 +2,7 @@
 
 A compiled loop pays where it does in one pass what takes NumPy several. Where NumPy has the whole function
 itself, as tanh, there is nothing to gain: its SIMD version is about fifty times faster than a loop over the C
-library's tanh (10,000 float32: 1.8 us against 86 us), and the reference is the fast twin.
+library's tanh (10,000 float32: 1.8 us against 86 us), and the fast twin calls it without further ado.
 """
 
 from __future__ import annotations
@@ -138,7 +138,15 @@ def tanh(x: Array) -> Array:
     return fresh(np.tanh(x))
 
 
+@tanh.numba
+def _(x: Array) -> Array:
+    if not same_float(x, x):
+        return tanh.reference(x)
+    return np.tanh(x, out=np.empty(x.shape, x.dtype))
+
+
 tanh.scalar = tanh_scalar
+tanh.examples = relu.examples
 
 
 @kernel

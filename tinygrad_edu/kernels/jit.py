@@ -129,18 +129,19 @@ def jit_source(
     `namespace_imports` are import lines for the top of the file. What they import can be called from the
     source: `@jit` functions such as `gemm`, and elementwise kernels, which act on numbers there:
 
-        import numpy as np
         lines = "def step(x, w, out):\\n    gemm(x, w, out)\\n    out[0, 0] = sigmoid(out[0, 0])\\n"
         step = jit_source("step", lines, ["from tinygrad_edu.kernels import gemm, sigmoid"])
 
-    Every function of the source that the named one calls needs `@jit` itself.
+    Other functions of the source that the named one calls need `@jit`. Compiled functions imported from outside
+    tinygrad_edu.kernels may not change, since only the sources there are part of the cache's name.
     The file lies in `cache_folder() / "generated"`, so tracebacks and debuggers show it; its name holds a
     hash of the text and of all kernel sources. Asking twice for the same text gives the same object.
     Raises ValueError when the source does not define `name`.
     """
     head = "".join(f"{line}\n" for line in namespace_imports)
     text = f"{head}\n\n{source_text}" if head else source_text
-    key = "\0".join((cache.fingerprint(), text, *sorted(fastmath)))
+    flags = frozenset(fastmath)
+    key = "\0".join((cache.fingerprint(), text, *sorted(flags)))
     stem = f"{name}_{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     with _generated_lock:
         if stem not in _generated:
@@ -148,7 +149,7 @@ def jit_source(
             if not isinstance(namespace.get(name), types.FunctionType):
                 del sys.modules[_GENERATED + stem]
                 raise ValueError(f"jit_source: the source does not define a function named {name!r}")
-            _generated[stem] = Jit(namespace[name], fastmath)
+            _generated[stem] = Jit(namespace[name], flags)
         return _generated[stem]
 
 

@@ -161,7 +161,7 @@ def _(a: Array, b: Array) -> Array:
     if transposed_b:
         gemm_nt(in_c_order(a), in_c_order(b.T), out)
     else:
-        gemm(a if a.flags.farray else in_c_order(a), in_c_order(b), out)
+        gemm(a if a.T.flags.carray else in_c_order(a), in_c_order(b), out)
     return out
 
 
