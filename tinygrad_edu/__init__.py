@@ -83,6 +83,7 @@ from tinygrad_edu.functions.shapes import (
     unbind,
     unsqueeze,
 )
+from tinygrad_edu.program import Program, record
 from tinygrad_edu.tensor import Tensor
 
 __version__ = "0.1.0"

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_edu.engine.where import PACKAGE
+
 if TYPE_CHECKING:
     from tinygrad_edu.engine.primitive import Primitive
 
@@ -62,7 +64,8 @@ def bind(op: Primitive, fn: Callable[..., Any], position: int = 0) -> Bound:
         raise TypeError(f"a rule of {op.name} must be a function, not {fn!r}")
     parts = [fetch(op, name, position) for name in inspect.signature(fn).parameters]
     source = f"lambda g, s, node: rule({', '.join(parts)})"
-    return eval(source, {"rule": fn})
+    # A file name inside the package: the lambda is no line of the user's
+    return eval(compile(source, f"{PACKAGE}<rule of {op.name}>", "eval"), {"rule": fn})
 
 
 def fetch(op: Primitive, name: str, position: int = 0) -> str:

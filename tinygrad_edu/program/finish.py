@@ -1,0 +1,74 @@
+"""The end of a recording: names for all values, roles for the inputs, and what a run gives back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from tinygrad_edu.engine.value import Leaf, Value
+from tinygrad_edu.program.instruction import ROLES, Assign, Draft, Input, Instruction, Line
+from tinygrad_edu.program.names import OPENER, assign_names
+from tinygrad_edu.program.recorder import Call, Recorder
+
+
+def finished(recorder: Recorder) -> tuple[tuple[Input, ...], tuple[Line, ...], dict[str, str]]:
+    """The inputs, instructions and outputs of what was recorded, with names."""
+    mark_leaves(recorder)
+    recorder.frames.finish()
+    for root in recorder.roots:
+        root.called(OPENER + 0.5, "loss")
+    assign_names(recorder.drafts)
+    sources = [d for d in recorder.drafts if d.source is not None]
+    read = {id(i) for call in recorder.calls for i in call.inputs if isinstance(i, Draft)}
+    inputs = [finished_input(recorder, d) for d in sources if id(d) in read or is_live(d)]
+    inputs.sort(key=lambda i: ROLES.index(i.role))
+    lines = tuple(map(finished_line, recorder.calls))
+    return tuple(inputs), lines, outputs_of(recorder)
+
+
+def is_live(draft: Draft) -> bool:
+    """Whether it is a number to be read at every replay, used or not."""
+    return draft.source is not None and draft.source.read is not None
+
+
+def mark_leaves(recorder: Recorder) -> None:
+    """Find the leaves among the inputs that no walk came by: the variables know."""
+    for frame in recorder.frames.frames.values():
+        for value in list(frame.f_locals.values()):
+            if isinstance(value, Value) and isinstance(value._edge, Leaf):
+                recorder.leaves.add(id(value._array))
+
+
+def finished_input(recorder: Recorder, draft: Draft) -> Input:
+    """The input with its name and role."""
+    source = draft.source
+    assert source is not None
+    written = id(source.array) in recorder.assigned
+    role = source.role
+    if role == "input":
+        role = "param" if id(source.array) in recorder.leaves else "state" if written else "input"
+    return replace(source, name=draft.name, role=role, assigned=written)
+
+
+def finished_line(call: Call) -> Line:
+    """An instruction or assignment with names for its values."""
+    given: tuple[Any, ...] = tuple(i.name if isinstance(i, Draft) else i for i in call.inputs)
+    if call.op is None:
+        return Assign(given[0], given[1], *call.place)
+    names = tuple(d.name for d in call.outputs)
+    shapes, dtypes = tuple(d.shape for d in call.outputs), tuple(d.dtype for d in call.outputs)
+    return Instruction(call.op, given, call.static, names, shapes, dtypes, *call.place)
+
+
+def outputs_of(recorder: Recorder) -> dict[str, str]:
+    """What a run gives back: the values of variables, the loss, and the gradients of leaves as `d` and the name."""
+    homes = {k.draft.number: k for k in recorder.known.values() if id(k.array) not in recorder.assigned}
+    found: dict[str, str] = {}
+    for draft in recorder.drafts:
+        if draft.source is None and any(rank < 3 for rank, _ in draft.names):
+            found[draft.name] = draft.name
+    for owner, grad in recorder.leaf_gradients.values():
+        found.setdefault(f"d{owner.name}", grad.name)
+    stale = {home.draft.name for home in homes.values() if recorder.is_stale(home)}
+    computed = {d.name for d in recorder.drafts if d.source is None}
+    return {name: value for name, value in found.items() if value in computed and value not in stale}
