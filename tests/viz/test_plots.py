@@ -1,0 +1,43 @@
+"""Plots say what they show."""
+
+import numpy as np
+import pytest
+
+from tinygrad_edu import viz
+
+
+def test_curves_have_labels_and_lines_that_differ_in_grey():
+    figure = viz.curves(
+        {"loss (nats)": {"train": [3, 2, 1], "test": [3, 2.5, 2]}, "accuracy (%)": {"test": [50, 60, 70]}}
+    )
+    left, right = figure.axes
+    assert (left.get_xlabel(), left.get_ylabel(), right.get_ylabel()) == ("epoch", "loss (nats)", "accuracy (%)")
+    train, test = left.get_lines()
+    assert list(train.get_xdata()) == [1, 2, 3]
+    assert list(test.get_ydata()) == [3, 2.5, 2]
+    assert train.get_linestyle() != test.get_linestyle()
+    assert train.get_marker() != test.get_marker()
+    assert [t.get_text() for t in left.get_legend().get_texts()] == ["train", "test"]
+
+
+def test_confusion_counts_and_their_picture():
+    counts = viz.confusion_counts([0, 0, 1, 2, 2], [0, 1, 1, 2, 0], 3)
+    np.testing.assert_array_equal(counts, [[1, 1, 0], [0, 1, 0], [1, 0, 1]])
+    (axis,) = viz.confusion(counts).axes
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("predicted class", "true class")
+    written = {t.get_position(): t.get_text() for t in axis.texts}
+    assert written == {(0, 0): "1", (1, 0): "1", (1, 1): "1", (0, 2): "1", (2, 2): "1"}
+
+
+@pytest.mark.parametrize("shape", [(5, 8, 8), (5, 1, 8, 8), (5, 3, 8, 8)])
+def test_image_grids_of_grey_and_colour(shape):
+    figure = viz.image_grid(np.zeros(shape), [f"image {i}" for i in range(5)], columns=3)
+    assert len(figure.axes) == 6
+    assert [a.get_title() for a in figure.axes] == ["image 0", "image 1", "image 2", "image 3", "image 4", ""]
+    assert len(figure.axes[0].images[0].get_array()) == 8
+
+
+def test_the_same_bytes_in_every_run(tmp_path):
+    first, second = (viz.save(viz.curves({"loss": {"train": [2, 1]}}), tmp_path / f"{i}.svg") for i in range(2))
+    assert first.read_bytes() == second.read_bytes()
+    assert viz.save(viz.curves({"loss": {"train": [2, 1]}}), tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,110 @@
+"""Plots: training curves, confusion matrices, grids of images.  Each returns a matplotlib `Figure` for `viz.save`.
+
+matplotlib is imported when the first plot is made; its pyplot, with windows and a global state, never.  Lines differ
+in dash and marker and cells carry their number, so that everything can be read in grey.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LINES = (("-", "o", "#1b5fb0"), ("--", "s", "#b3411a"), ("-.", "^", "#2f7d32"), (":", "D", "#6b3fa0"))
+SVG_SETTINGS: dict[Any, Any] = {"svg.fonttype": "path", "svg.hashsalt": "tinygrad_edu"}
+
+
+def figure(width: float, height: float) -> Figure:
+    """An empty figure, its size in inches."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError('plots need matplotlib: pip install "tinygrad_edu[demos]"') from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def picture(figure: Figure, format: str) -> bytes:
+    """A figure as the bytes of an "svg", "png" or "pdf" file, the same bytes in every run."""
+    import matplotlib
+
+    out = io.BytesIO()
+    nothing = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(format)
+    with matplotlib.rc_context(SVG_SETTINGS):
+        figure.savefig(out, format=format, dpi=144, metadata=nothing)
+    return out.getvalue()
+
+
+def curves(panels: Mapping[str, Mapping[str, Sequence[float]]], *, xlabel: str = "epoch", first: int = 1) -> Figure:
+    """One panel per quantity, one line per series: `curves({"loss (nats)": {"train": [...], "test": [...]}})`.
+
+    The keys of `panels` label the vertical axes, with the unit; `first` is the place of the first point.
+    """
+    drawn = figure(4.2 * len(panels), 3.2)
+    axes = drawn.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (quantity, series) in zip(axes, panels.items(), strict=True):
+        for (name, numbers), (dash, marker, color) in zip(series.items(), itertools.cycle(LINES), strict=False):
+            places = range(first, first + len(numbers))
+            every = max(1, len(numbers) // 12)
+            axis.plot(places, numbers, dash, marker=marker, markevery=every, markersize=4, color=color, label=name)
+        axis.set_xlabel(xlabel)
+        axis.set_ylabel(quantity)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(color="#dddddd", linewidth=0.6)
+        axis.legend(frameon=False)
+    return drawn
+
+
+def confusion_counts(targets: Any, predictions: Any, classes: int) -> np.ndarray:
+    """How often class i (row) was taken for class j (column): an integer matrix (classes, classes).
+
+    >>> confusion_counts([0, 0, 1], [0, 1, 1], 2)
+    array([[1, 1],
+           [0, 1]])
+    """
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (np.asarray(targets), np.asarray(predictions)), 1)
+    return counts
+
+
+def confusion(counts: Any, labels: Sequence[str] | None = None) -> Figure:
+    """A confusion matrix, rows the true class; shaded by the share of the row, zeros left out."""
+    counts = np.asarray(counts)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    size = 1.6 + 0.38 * len(counts)
+    drawn = figure(size, size)
+    axis = drawn.subplots()
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    names = [str(i) for i in range(len(counts))] if labels is None else list(labels)
+    axis.set_xticks(range(len(names)), names, rotation=0 if max(map(len, names)) <= 3 else 90)
+    axis.set_yticks(range(len(names)), names)
+    axis.set_xlabel("predicted class")
+    axis.set_ylabel("true class")
+    for i, j in zip(*np.nonzero(counts), strict=True):
+        color = "white" if shares[i, j] > 0.5 else "black"
+        weight = "normal" if i == j else "bold"
+        axis.text(j, i, str(counts[i, j]), ha="center", va="center", color=color, weight=weight, fontsize=8)
+    return drawn
+
+
+def image_grid(images: Any, titles: Sequence[str] | None = None, columns: int = 8) -> Figure:
+    """Grey images (N, H, W) or (N, 1, H, W), or colour images (N, 3, H, W) in 0..1, with a title above each."""
+    images = np.asarray(images)
+    images = images[:, 0] if images.ndim == 4 and images.shape[1] == 1 else images
+    images = np.moveaxis(images, 1, -1) if images.ndim == 4 else images
+    columns = max(1, min(columns, len(images)))
+    rows = max(1, -(-len(images) // columns))
+    drawn = figure(1.1 * columns, 1.3 * rows)
+    axes = drawn.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes:
+        axis.set_axis_off()
+    for i, (axis, image) in enumerate(zip(axes, images, strict=False)):
+        axis.imshow(image, cmap="gray_r" if image.ndim == 2 else None, vmin=0, vmax=1)
+        if titles is not None:
+            axis.set_title(titles[i], fontsize=8)
+    return drawn
