@@ -25,7 +25,7 @@ def sum_to(x, *, shape):
     return np.add.reduce(x, axis=axes, keepdims=True).reshape(shape)
 
 
-@primitive(domain=(mask, real, real), latex=r"[{c}]\,{x} + [\lnot {c}]\,{y}")
+@primitive(domain=(mask, real, real), latex=r"\begin{{cases}} {x} & {c} \\ {y} & \text{{otherwise}} \end{{cases}}")
 def where(c, x, y):
     """x where c holds, else y."""
     return np.where(c, x, y)

@@ -15,7 +15,7 @@ from tinygrad_edu.engine.basis import sum_to
 from tinygrad_edu.engine.calls import primitive
 from tinygrad_edu.engine.domain import Family
 
-__all__ = ["HOLE", "Cut", "filled", "index", "index_add", "index_put", "one_hot"]
+__all__ = ["HOLE", "Cut", "filled", "index", "index_add", "index_put", "one_hot", "placed"]
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,45 @@ def filled(template: tuple[Any, ...], at: tuple[Any, ...]) -> tuple[Any, ...]:
     )
 
 
-@primitive(domain=Family("index"), text="{x}[{template}]", latex="{x}_{{[\\cdot]}}")
+def no_arrays(where: tuple[Any, ...]) -> bool:
+    """Whether there are only slices and the like."""
+    return not any(isinstance(w, np.ndarray) for w in where)
+
+
+def placed(x: np.ndarray, template: tuple[Any, ...], at: tuple[Any, ...]) -> tuple[np.ndarray, tuple[Any, ...]]:
+    """A view of x and an index into it.  Ints pick before index arrays do, as in PyTorch.
+
+    NumPy would count an int as one more index array: `x[0, :, i]` would bring the axis of i to the front.
+    """
+    where = filled(template, at)
+    if no_arrays(where):
+        return x[where if Ellipsis in where else (*where, ...)], (...,)
+    if not any(isinstance(w, int) or (isinstance(w, np.ndarray) and w.shape == ()) for w in where):
+        return x, where
+    first: list[Any] = []
+    then: list[Any] = []
+    for w in where:
+        if isinstance(w, np.ndarray) and (w.ndim or w.dtype == bool):
+            first += [slice(None)] * (w.ndim if w.dtype == bool else 1)
+            then.append(w)
+        elif isinstance(w, (int, np.ndarray)):
+            first.append(int(w))
+        else:
+            first.append(w)
+            then.append(w if w is Ellipsis else slice(None))
+    return x[tuple(first) if Ellipsis in then else (*first, ...)], tuple(then)
+
+
+@primitive(domain=Family("index"), text="{x}[{template}]", latex="{x}_{{[{template}]}}")
 def index(x, *at, template):
     """x[...]: a view when the template has no holes."""
-    return x[filled(template, at)]
+    view, where = placed(x, template, at)
+    return view[where].copy() if at and no_arrays(where) else view[where]
 
 
-@primitive(domain=Family("index_add"), text="index_add({g}, {template})", latex="{g}_{{[\\cdot]^{{\\top}}}}")
+@primitive(
+    domain=Family("index_add"), text="index_add({g} at [{template}])", latex=r"\mathrm{{add}}_{{[{template}]}}({g})"
+)
 def index_add(g, *at, template, shape):
     """Zeros of `shape`, with g added at the index; where an index repeats, everything is added."""
     out = np.zeros(shape, g.dtype)
@@ -62,18 +94,21 @@ def index_add(g, *at, template, shape):
 
 def add_at(buffer: np.ndarray, g: np.ndarray, at: tuple[Any, ...], template: tuple[Any, ...]) -> None:
     """Add g into a buffer at the index, counting repeated indices every time."""
-    where = filled(template, at)
-    if any(t is HOLE for t in template) and not all(a.dtype == bool for a in map(np.asarray, at)):
-        np.add.at(buffer, where, g)
+    view, where = placed(buffer, template, at)
+    if any(isinstance(w, np.ndarray) and w.dtype != bool for w in where):
+        np.add.at(view, where, g)
     else:
-        buffer[where] += g
+        view[where] += g
 
 
-@primitive(domain=Family("index_put"), text="{x}.index_put({template}, {v})", latex="{x}")
+@primitive(
+    domain=Family("index_put"), text="{x}.index_put([{template}], {v})", latex=r"{x}_{{[{template}] \leftarrow {v}}}"
+)
 def index_put(x, v, *at, template):
     """A copy of x with the entries at the index replaced by v (broadcast)."""
     out = np.array(x)
-    out[filled(template, at)] = v
+    view, where = placed(out, template, at)
+    view[where] = v
     return out
 
 

@@ -82,7 +82,7 @@ def argsort(x, *, dim, descending=False):
 argsort.no_gradient()
 
 
-@primitive(domain=Family("axis"), text="cumsum({x})", latex=r"\mathrm{{cumsum}}\,{x}")
+@primitive(domain=Family("axis"))
 def cumsum(x, *, dim, reverse=False):
     """Running sums along the axis `dim`, from its end when `reverse`."""
     return np.flip(np.cumsum(np.flip(x, dim), axis=dim), dim) if reverse else np.cumsum(x, axis=dim, dtype=x.dtype)

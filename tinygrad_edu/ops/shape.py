@@ -51,13 +51,13 @@ def cat(*tensors, dim):
     return np.concatenate(tensors, axis=dim)
 
 
-@primitive(domain=Family("narrow"), text="{x}.narrow({dim}, {start}, {length})", latex="{x}")
+@primitive(domain=Family("narrow"), text="{x}.narrow({dim}, {start}, {length})", latex="{x}_{{[{start}:{start}+{length}]}}")
 def narrow(x, *, dim, start, length):
     """`length` entries of the axis `dim`, from `start` on."""
     return x[(slice(None),) * (dim % x.ndim) + (slice(start, start + length),)]
 
 
-@primitive(domain=Family("embed"), text="zeros_around({x})", latex="{x}")
+@primitive(domain=Family("embed"), text="zeros_around({x})", latex=r"\mathrm{{embed}}({x})")
 def embed(x, *, dim, start, size):
     """x as a part of an axis of `size` zeros: the adjoint of `narrow`."""
     out = np.zeros((*x.shape[:dim], size, *x.shape[dim + 1 :]), x.dtype)
@@ -86,13 +86,13 @@ narrow.pullback(
 embed.pullback(x=lambda g, x_shape, dim, start: narrow(g, dim=dim, start=start, length=x_shape[dim]))
 
 
-@primitive(domain=Family("split"), text="split({x})", latex="{x}", outputs=None)
+@primitive(domain=Family("split"), text="split({x})", latex=r"\mathrm{{split}}({x})", outputs=None)
 def split(x, *, sizes, dim):
     """Cut the axis `dim` into pieces of the given sizes."""
     return tuple(np.split(x, np.cumsum(sizes)[:-1], axis=dim))
 
 
-@primitive(domain=Family("axis"), text="unbind({x})", latex="{x}", outputs=None)
+@primitive(domain=Family("axis"), text="unbind({x})", latex=r"\mathrm{{unbind}}({x})", outputs=None)
 def unbind(x, *, dim):
     """All slices along the axis `dim`, without that axis."""
     return tuple(np.moveaxis(x, dim, 0))
