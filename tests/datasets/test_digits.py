@@ -61,3 +61,11 @@ def test_without_scikit_learn_it_says_what_to_install(monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=r'pip install "tinygrad_edu\[demos\]"'):
         Digits()
+
+
+def test_reading_items_leaves_nothing_behind(parts):
+    from tinygrad_edu.engine.storage import storage_of
+
+    for _ in range(3):
+        assert sum(label for _, label in parts[0]) > 0
+    assert len(storage_of(parts[0].images._array)._views) <= 130

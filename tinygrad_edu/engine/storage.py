@@ -38,17 +38,19 @@ class Storage:
         self.version = 0
         self.written = 0
         self.writer: Where | None = None
-        self._views: list[weakref.ref[Value]] = []
+        self._views: dict[int, weakref.ref[Value]] = {}
+        self._many = 64
 
     def add_view(self, view: Value) -> None:
-        """Remember a tensor that sees this memory together with others."""
-        if len(self._views) & 63 == 63:
-            self._views = [ref for ref in self._views if ref() is not None]
-        self._views.append(weakref.ref(view))
+        """Remember a tensor that sees this memory together with others; once, however often it is viewed."""
+        self._views[id(view)] = weakref.ref(view)
+        if len(self._views) >= self._many:
+            self._views = {k: ref for k, ref in self._views.items() if ref() is not None}
+            self._many = 2 * len(self._views) + 64
 
     def live_views(self, besides: Value) -> list[Value]:
         """The other tensors alive that see this memory."""
-        found = [ref() for ref in self._views]
+        found = [ref() for ref in self._views.values()]
         return [v for v in found if v is not None and v is not besides and storage_of(v._array) is self]
 
 
