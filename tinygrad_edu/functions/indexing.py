@@ -10,7 +10,7 @@ from tinygrad_edu import ops
 from tinygrad_edu.engine.inplace import assign
 from tinygrad_edu.engine.mode import current, literal, unrecordable
 from tinygrad_edu.engine.storage import wrote
-from tinygrad_edu.engine.value import Value, make
+from tinygrad_edu.engine.value import Value, array_of, make
 from tinygrad_edu.engine.where import outside
 from tinygrad_edu.functions.promotion import require_tensor, to_dtype
 from tinygrad_edu.functions.shapes import shares, wrap_dim
@@ -29,9 +29,7 @@ def template_of(index: Any) -> tuple[tuple[Any, ...], list[Any]]:
         if item is None or item is Ellipsis:
             template.append(item)
         elif isinstance(item, slice):
-            template.append(
-                ops.Cut(*(None if part is None else int(part) for part in (item.start, item.stop, item.step)))
-            )
+            template.append(_cut(item))
         elif isinstance(item, (bool, np.bool_)):
             template.append(ops.HOLE)
             arrays.append(np.asarray(item))
@@ -46,9 +44,18 @@ def template_of(index: Any) -> tuple[tuple[Any, ...], list[Any]]:
     return tuple(template), arrays
 
 
+def _cut(item: slice) -> Any:
+    """A slice as the template keeps it; like PyTorch, only forwards."""
+    if item.step is not None and item.step <= 0:
+        raise ValueError(f"the step of a slice must be greater than zero, not {item.step}: use flip() to reverse")
+    return ops.Cut(*(None if part is None else int(part) for part in (item.start, item.stop, item.step)))
+
+
 def _index_array(item: Any) -> Any:
     """An index tensor or array, checked."""
     array = item._array if isinstance(item, Value) else np.asarray(item)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"a tensor cannot be indexed with {item!r} of type {type(item).__name__}")
     if array.dtype.kind not in "biu" and not (array.size == 0 and not isinstance(item, Value)):
         raise IndexError(
             f"tensors used as indices must be integer or boolean, got {array.dtype} of shape {array.shape}: "
@@ -69,6 +76,8 @@ def setitem(input: Any, index: Any, value: Any) -> None:
     template, arrays = template_of(index)
     if not isinstance(value, Value):
         value = np.asarray(value, dtype=input._array.dtype) if not isinstance(value, np.ndarray) else value
+    if value.ndim and value.shape == (1,) * value.ndim:
+        value = value.reshape(())
     mode = current.get()
     recorded = mode.recorder is not None or (
         mode.grad and (input._edge is not None or (isinstance(value, Value) and value._edge is not None))
@@ -79,9 +88,9 @@ def setitem(input: Any, index: Any, value: Any) -> None:
         source = to_dtype(value, input._array.dtype)
         assign(input, ops.index_put(input, source, *arrays, template=template), op="index assignment")
         return
-    where = ops.filled(template, tuple(a._array if isinstance(a, Value) else a for a in arrays))
     try:
-        input._array[where] = value._array if isinstance(value, Value) else value
+        view, where = ops.placed(input._array, template, tuple(map(array_of, arrays)))
+        view[where] = value._array if isinstance(value, Value) else value
     except ValueError as error:
         raise RuntimeError(f"index assignment into shape {input._array.shape}: {error}") from error
     wrote(input._array, outside(2))

@@ -72,7 +72,8 @@ def placed(x: np.ndarray, template: tuple[Any, ...], at: tuple[Any, ...]) -> tup
         else:
             first.append(w)
             then.append(w if w is Ellipsis else slice(None))
-    return x[tuple(first) if Ellipsis in then else (*first, ...)], tuple(then)
+    whole = any(w is Ellipsis for w in then)
+    return x[tuple(first) if whole else (*first, ...)], tuple(then)
 
 
 @primitive(domain=Family("index"), text="{x}[{template}]", latex="{x}_{{[{template}]}}")
