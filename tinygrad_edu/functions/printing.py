@@ -19,18 +19,15 @@ def formatter(values: np.ndarray) -> Any:
     if values.dtype.kind in "iu":
         width = max((len(str(v)) for v in values.ravel()), default=1)
         return lambda v: str(v).rjust(width)
-    finite = np.abs(values[np.isfinite(values) & (values != 0)].astype(np.float64))
-    text: Any
-    if finite.size and (finite.max() / finite.min() > 1000 or finite.max() > 1e8 or finite.min() < 1e-4):
-        whole = bool((values[np.isfinite(values)] == np.floor(values[np.isfinite(values)])).all())
-        text = (lambda v: f"{v:.0f}.") if whole and finite.max() < 1e8 else (lambda v: f"{v:.{PRECISION}e}")
-    elif finite.size == 0 or bool((finite == np.floor(finite)).all()):
-        text = lambda v: f"{v:.0f}."  # noqa: E731
+    counted = values[np.isfinite(values) & (values != 0)]
+    size = np.abs(counted.astype(np.float64))
+    if size.size and (size.max() / size.min() > 1000 or size.max() > 1e8 or size.min() < 1e-4):
+        pattern = f"{{:.{PRECISION}e}}"
     else:
-        text = lambda v: f"{v:.{PRECISION}f}"  # noqa: E731
-    show = lambda v: text(v) if np.isfinite(v) else str(v)  # noqa: E731
-    width = max((len(show(v)) for v in values.ravel()), default=1)
-    return lambda v: show(v).rjust(width)
+        pattern = "{:.0f}." if bool((size == np.floor(size)).all()) else f"{{:.{PRECISION}f}}"
+    # like PyTorch, zeros, NaN and infinities do not widen the columns
+    width = max((len(pattern.format(v)) for v in counted), default=1)
+    return lambda v: (pattern.format(v) if np.isfinite(v) else str(v)).rjust(width)
 
 
 def rows(array: np.ndarray, show: Any, indent: int, summarise: bool) -> str:
@@ -40,21 +37,16 @@ def rows(array: np.ndarray, show: Any, indent: int, summarise: bool) -> str:
     cut = summarise and array.shape[0] > 2 * EDGE
     picked = [*array[:EDGE], None, *array[-EDGE:]] if cut else list(array)
     if array.ndim == 1:
-        return "[" + _wrapped(["..." if v is None else show(v) for v in picked], indent + 1) + "]"
+        return "[" + _wrapped([" ..." if v is None else show(v) for v in picked], indent + 1) + "]"
     inner = ["..." if v is None else rows(v, show, indent + 1, summarise) for v in picked]
     return "[" + ("," + "\n" * (array.ndim - 1) + " " * (indent + 1)).join(inner) + "]"
 
 
 def _wrapped(items: list[str], indent: int) -> str:
-    """Items joined with commas, broken at 80 columns."""
-    lines, line = [], ""
-    for item in items:
-        if line and indent + len(line) + len(item) + 2 > 80:
-            lines.append(line)
-            line = item
-        else:
-            line = f"{line}, {item}" if line else item
-    return (",\n" + " " * indent).join([*lines, line])
+    """Items joined with commas, as many on each line as have room in 80 columns."""
+    count = max(1, (81 - indent) // (len(items[0]) + 2)) if items else 1
+    lines = [", ".join(items[i : i + count]) for i in range(0, len(items), count)]
+    return (",\n" + " " * indent).join(lines)
 
 
 def describe(tensor: Any, name: str = "tensor") -> str:
@@ -78,4 +70,17 @@ def describe(tensor: Any, name: str = "tensor") -> str:
         extra.append(f"grad_fn=<{node.op.name}>")
     elif tensor._edge is not None:
         extra.append("requires_grad=True")
-    return f"{name}({', '.join([body, *extra])})"
+    return suffixed(f"{name}({body}", extra, len(name) + 1) + ")"
+
+
+def suffixed(text: str, extra: list[str], indent: int) -> str:
+    """Text and what follows it after commas, each on a new line where it would go beyond 80 columns."""
+    width = len(text) - text.rfind("\n") + 1
+    for part in extra:
+        if width + len(part) + 2 > 80:
+            text += ",\n" + " " * indent + part
+            width = indent + len(part)
+        else:
+            text += ", " + part
+            width += len(part) + 2
+    return text
