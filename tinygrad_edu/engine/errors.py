@@ -33,7 +33,8 @@ def clash(shapes: list[tuple[int, ...]]) -> str:
 
 def forward_failed(name: str, arrays: Any, static: dict[str, Any], error: Exception) -> Exception:
     """The error a failed forward should raise: PyTorch's type, our sentence."""
-    if not isinstance(error, (ValueError, IndexError, OverflowError)):
+    unsupported = isinstance(error, TypeError) and ("ufunc" in str(error) or "numpy boolean" in str(error))
+    if not isinstance(error, (ValueError, IndexError, OverflowError)) and not unsupported:
         return error
     given = ", ".join(describe_array(a) for a in arrays)
     settings = "".join(f", {k}={v!r}" for k, v in static.items())

@@ -16,6 +16,8 @@ from tinygrad_edu.engine.storage import owner, storage_of, wrote
 from tinygrad_edu.engine.value import Leaf, Value
 from tinygrad_edu.engine.where import outside
 
+_ORDER = {"b": 0, "u": 1, "i": 1, "f": 2}
+
 
 def assign(target: Value, value: Any, *, op: str = "assign") -> None:
     """Make `target` hold the numbers of `value` (broadcast to its shape, cast to its dtype) and its history."""
@@ -52,7 +54,7 @@ def check_assignable(target: Value, new: np.ndarray, edge: Any, grad: bool, op: 
             f"{op}: the result has shape {new.shape}, which does not fit in the tensor's own shape "
             f"{target._array.shape}: use the operation that returns a new tensor"
         )
-    if new.dtype != target._array.dtype and not np.can_cast(new.dtype, target._array.dtype, "same_kind"):
+    if new.dtype != target._array.dtype and _ORDER[new.dtype.kind] > _ORDER[target._array.dtype.kind]:
         raise RuntimeError(f"{op}: result type {new.dtype} can't be cast to the tensor's dtype {target._array.dtype}")
     if not grad or (edge is None and target._edge is None):
         return

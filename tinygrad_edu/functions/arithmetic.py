@@ -90,12 +90,16 @@ invert = unary(ops.logical_not, floating=False, doc="~input, for booleans and in
 
 def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
     """input + alpha * other, elementwise with broadcasting."""
-    return add_tensors(input, other if alpha == 1 else mul(other, alpha))
+    return add_tensors(input, other if alpha == 1 else _scaled(other, alpha))
 
 
 def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
     """input - alpha * other, elementwise with broadcasting."""
-    return sub_tensors(input, other if alpha == 1 else mul(other, alpha))
+    return sub_tensors(input, other if alpha == 1 else _scaled(other, alpha))
+
+
+def _scaled(other: Any, alpha: float) -> Any:
+    return mul(other, alpha) if isinstance(other, Value) or not isinstance(other, (int, float)) else other * alpha
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:

@@ -57,6 +57,7 @@ class Methods(Value):
     __floordiv__ = operator(arithmetic.floor_divide)
     __rfloordiv__ = operator(arithmetic.floor_divide, swapped=True)
     __mod__ = operator(arithmetic.remainder)
+    __rmod__ = operator(arithmetic.remainder, swapped=True)
     __pow__ = operator(arithmetic.pow)
     __rpow__ = operator(arithmetic.pow, swapped=True)
     __matmul__ = operator(linear.matmul)

@@ -88,8 +88,13 @@ def var(
     *,
     correction: float | None = None,
 ) -> Any:
-    """The mean squared distance from the mean, divided by n - correction (1 unless said otherwise)."""
+    """The mean squared distance from the mean, divided by n - correction (1 unless said otherwise).
+
+    `x.var(False)` means unbiased=False, as in PyTorch.
+    """
     require_tensor("var", input)
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
     correction = (1 if unbiased else 0) if correction is None else correction
     dims = dims_of("var", dim, input._array.ndim)
     n = _count(input, dims)
@@ -229,9 +234,7 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
         shape = tuple(1 if i == dim else n for i, n in enumerate(input._array.shape) if i != dim or keepdim)
     n = x._array.shape[dim]
     if n == 0:
-        from tinygrad_edu.functions.creation import ones
-
-        return ones(shape, dtype=input._array.dtype)
+        return reshape(ops.sum(x, dim=(dim,)) + 1, shape)
     while n > 1:
         half = n // 2
         low, high = (
