@@ -207,7 +207,7 @@ def index(draw: Any, op: Any) -> Call:
 def index_add(draw: Any, op: Any) -> Call:
     shape = draw(shapes())
     template, at = draw(templates(shape))
-    picked = np.zeros(shape)[ops.filled(template, tuple(at))]
+    picked = ops.index(np.zeros(shape), *at, template=template)
     return Call([draw(arrays(picked.shape, real)), *at], {"template": template, "shape": shape})
 
 
@@ -217,10 +217,11 @@ def index_put(draw: Any, op: Any) -> Call:
     shape = draw(shapes())
     template, at = draw(templates(shape))
     counts = np.zeros(shape)
-    np.add.at(counts, ops.filled(template, tuple(at)), 1)
+    view, where = ops.placed(counts, template, tuple(at))
+    np.add.at(view, where, 1)
     if counts.size and counts.max() > 1:
         template, at = (Ellipsis,), []
-    picked = np.zeros(shape)[ops.filled(template, tuple(at))]
+    picked = ops.index(np.zeros(shape), *at, template=template)
     v = draw(arrays(draw(narrowed(picked.shape)), real))
     return Call([draw(arrays(shape, real)), v, *at], {"template": template})
 
