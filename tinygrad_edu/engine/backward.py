@@ -38,7 +38,8 @@ def walk(
     """
     mode = current.get()
     tensors = record or mode.recorder is not None
-    table = Table()
+    table: Table = {}
+    owned: Table = {}
     for edge, g in roots:
         add(table, edge, g if tensors else array_of(g))
     nodes = reached([edge for edge, _ in roots])
@@ -65,7 +66,7 @@ def walk(
                 if tensors:
                     pull_tensors(node, plan, g, table)
                 else:
-                    plan.pull(node, g, table)
+                    plan.pull(node, g, table, owned)
                 if mode.anomaly:
                     check_finite(node, table)
                 if not keep and node.plan.keeps:

@@ -21,8 +21,8 @@ from tinygrad_edu.engine.where import PACKAGE, outside
 
 Result = TypeVar("Result", bound=type[Value])
 Tensor: type[Value] = Value
-_new = object.__new__
 _mode = current.get
+_new = object.__new__
 _ndarray = np.ndarray
 _EMPTY: dict[str, Any] = {}
 _NUMBERS = (float, int)
@@ -81,7 +81,7 @@ def unary_call(op: Primitive, otherwise: Callable[[Any], Any], kinds: str | None
         result._array = out
         result._edge = result._notes = None
         if edge is not None and mode.grad and op.differentiable:
-            result._edge = node = _new(Node)
+            result._edge = node = Node()
             node.plan = plan = plans.get(1) or op.plan(1, 1)
             keep_x, keep_z = plan.keep
             node.saved = (a if keep_x else None, out if keep_z else None)
@@ -138,19 +138,22 @@ def binary_call(
         result = _new(Tensor)
         result._array = out
         result._edge = result._notes = None
-        if mode.grad and (needs := (op.first if x_edge else 0) | (op.second if y_edge else 0)):
-            result._edge = node = _new(Node)
+        if mode.grad and (needs := (op.first if x_edge is not None else 0) | (op.second if y_edge is not None else 0)):
+            result._edge = node = Node()
             node.plan = plan = plans.get(needs) or op.plan(needs, 2)
             if plan.keeps:
                 keep_x, keep_y, keep_z = plan.keep
                 node.saved = (a if keep_x else None, b if keep_y else None, out if keep_z else None)
             else:
                 node.saved = _NONES
-            node.inputs = (x_edge or constant(x), y_edge or constant(y))
+            node.inputs = (
+                x_edge if x_edge is not None else constant(x),
+                y_edge if y_edge is not None else constant(y),
+            )
             node.op = op
             node.static = _EMPTY
             node.shape = out.shape
-            node.dtype = out.dtype
+            node.dtype = dtype
             node.seq = next(clock)
             frame = _getframe(1)
             node.code = code = frame.f_code

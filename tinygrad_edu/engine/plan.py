@@ -4,7 +4,7 @@ The pull on arrays is written out as source, once per plan, because it runs once
 
     >>> from tinygrad_edu import ops
     >>> print(ops.mul.plan(1, 2).source)
-    def pull(node, g, table):
+    def pull(node, g, table, owned):
         s, edges = node.saved, node.inputs
         e = edges[0]
         k = rule_0(s[1])
@@ -30,7 +30,11 @@ if TYPE_CHECKING:
     from tinygrad_edu.engine.node import Edge, Node
     from tinygrad_edu.engine.primitive import Primitive
 
-Pull = Callable[[Any, Any, Any], None]
+Table = dict[Any, Any]
+"""Gradients waiting to be used, by edge."""
+
+Pull = Callable[[Any, Any, Table, Table], None]
+"""(node, g, table, owned): `owned` holds the buffers of the table that the walk made itself and may write into."""
 
 
 class Plan:
@@ -72,7 +76,7 @@ class Plan:
                 body += write_pull(op, rule, i, i - first)
         self.keep = (*(op.input_name(i) in names for i in range(count)), "z" in names)
         self.keeps = any(self.keep)
-        head = ["def pull(node, g, table):", "    s, edges = node.saved, node.inputs"]
+        head = ["def pull(node, g, table, owned):", "    s, edges = node.saved, node.inputs"]
         self.source = "\n".join(head + ["    " + line for line in body])
         exec(compile(self.source, f"<pull of {op.name}>", "exec"), scope)
         self.pull: Pull = scope["pull"]
@@ -95,7 +99,7 @@ def write_pull(op: Primitive, rule: Rule, i: int, position: int) -> list[str]:
     fn = rule.into or rule.fn
     arguments = ", ".join(fetch(op, name, position) for name in rule.reads(fn))
     if rule.into:
-        lines = [f"rule_{i}({arguments.replace('buffer', 'buffer_for(table, e)')})"]
+        lines = [f"rule_{i}({arguments.replace('buffer', 'buffer_for(table, owned, e)')})"]
     else:
         if rule.constant == 1:
             lines = ["r = g"]
@@ -151,25 +155,18 @@ def checked(r: Any, edge: Edge, node: Node, broadcasts: bool) -> Any:
     return r if r.dtype == edge.dtype else cast(r, dtype=edge.dtype)
 
 
-class Table(dict[Any, Any]):
-    """Gradients waiting to be used, by edge.  `owned`: buffers the walk made itself and may write into."""
-
-    def __init__(self) -> None:
-        self.owned: dict[Any, np.ndarray] = {}
-
-
 def add(table: Table, edge: Edge, g: Any) -> None:
     """Add one contribution to the gradient of an edge; never writes into `g` or into what it is added to."""
     table[edge] = table[edge] + g if edge in table else g
 
 
-def buffer_for(table: Table, edge: Edge) -> np.ndarray:
+def buffer_for(table: Table, owned: Table, edge: Edge) -> np.ndarray:
     """The buffer an `into` rule adds to: one per edge, instead of an array of zeros per slice."""
     old = table.get(edge)
-    buffer = table.owned.get(edge)
+    buffer = owned.get(edge)
     if buffer is None or buffer is not old:
         buffer = np.zeros(edge.shape, edge.dtype)
         if old is not None:
             buffer += old
-        table.owned[edge] = table[edge] = buffer
+        owned[edge] = table[edge] = buffer
     return buffer

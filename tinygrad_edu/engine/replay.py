@@ -47,7 +47,7 @@ def gradients(root: Edge, g: Any = None, known: dict[Any, Any] | None = None) ->
     known -- what `values(root)` gave, if it is at hand
     """
     known = values(root) if known is None else known
-    table = Table()
+    table: Table = {}
     add(table, root, np.ones(root.shape, root.dtype) if g is None else g)
     token = silence(ignore)
     try:
@@ -58,7 +58,7 @@ def gradients(root: Edge, g: Any = None, known: dict[Any, Any] | None = None) ->
                 continue
             parts = [np.zeros(e.shape, e.dtype) if p is None else p for e, p in zip(edges, parts, strict=True)]
             carried = tuple(p for slot, p in enumerate(parts) if slot not in node.op.auxiliary)
-            node.plan.pull(with_saved(node, known), carried if node.outputs else parts[0], table)
+            node.plan.pull(with_saved(node, known), carried if node.outputs else parts[0], table, {})
     finally:
         restore(token)
     return dict(table)
