@@ -4,7 +4,7 @@ import warnings as _warnings
 
 import numpy as _np
 
-from tinygrad_edu import autograd, kernels, ops
+from tinygrad_edu import autograd, cuda, kernels, nn, ops, optim, utils
 from tinygrad_edu.autograd import (
     enable_grad,
     inference_mode,
@@ -84,6 +84,7 @@ from tinygrad_edu.functions.shapes import (
     unsqueeze,
 )
 from tinygrad_edu.program import Program, record
+from tinygrad_edu.serialization import load, save
 from tinygrad_edu.tensor import Tensor
 
 __version__ = "0.1.0"

@@ -1,0 +1,3 @@
+"""Utilities: `utils.data`."""
+
+from tinygrad_edu.utils import data
