@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -123,17 +124,17 @@ def test_generated_code_calls_kernels_and_is_cached(package):
     assert run(package, GENERATED + REPORT) == (["[0.25 0.25 0.25 0.25]", "True", "hits 1", "misses 0"], "")
 
 
-@pytest.mark.parametrize("problem", ["a file is in the way", "others can write", "a link"])
+@pytest.mark.parametrize("problem", ["cannot write to", "can be written to by other users", "is a symbolic link"])
 def test_without_a_private_cache_kernels_work_after_one_warning(package, problem):
     folder = package.parents[1] / "cache"
-    if problem == "a file is in the way":
+    if problem == "cannot write to":
         folder.touch()
     else:
         if os.name != "posix":
             pytest.skip("permissions and links of POSIX")
         folder.mkdir()
         [name], _ = run(package, "from tinygrad_edu import kernels; print(kernels.cache_folder().name)")
-        if problem == "others can write":
+        if problem == "can be written to by other users":
             (folder / name).mkdir()
             (folder / name).chmod(0o777)
         else:
@@ -142,6 +143,7 @@ def test_without_a_private_cache_kernels_work_after_one_warning(package, problem
     lines, errors = run(package, GENERATED.replace("print(open", "0 and print(open"))
     assert lines == ["[0.25 0.25 0.25 0.25]"]
     assert errors.count("RuntimeWarning: tinygrad_edu: kernels are compiled anew in every process, because") == 1
+    assert problem in errors
     assert errors.count("compiling numba kernels (not cached)") == 1
     if folder.is_dir():
         assert not [path for path in folder.rglob("*") if path.is_file()]
@@ -187,9 +189,10 @@ def test_clear_cache_deletes_its_own_folders_only(own_cache, tmp_path):
         path.touch()
     precious = tmp_path / "precious"
     precious.mkdir()
+    (own_cache / "numba-notes").mkdir()
     kept = [
         own_cache / "thesis.txt",
-        own_cache / "numba-notes",
+        own_cache / "numba-notes" / "data",
         precious / "data",
         own_cache.parent / "beside",
     ]
@@ -277,6 +280,31 @@ def test_first_calls_from_many_threads_at_once(own_cache):
     for thread in threads:
         thread.join(timeout=60)
     assert sorted(results) == [2.5, 2.5, 5.0, 5.0]
+
+
+def test_threads_share_one_dispatcher(monkeypatch):
+    made, barrier, seen = [], threading.Barrier(3), []
+
+    def slowly(function):
+        made.append(object())
+        time.sleep(0.05)
+        return made[-1]
+
+    monkeypatch.setattr("tinygrad_edu.kernels.jit._make_dispatcher", slowly)
+    monkeypatch.setattr("tinygrad_edu.kernels.jit._compiled", [])
+    function = Jit(_callee.py_func)
+
+    def ask():
+        barrier.wait()
+        seen.append(function.dispatcher)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert len(made) == 1
+    assert seen == made * 3
 
 
 def test_a_failure_to_compile_is_explained(own_cache):

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.metadata
 import os
 import re
 import shutil
@@ -38,6 +37,9 @@ _SOURCES = _hash_sources()
 
 
 def _version(distribution: str) -> str:
+    # Here, because importing it takes as long as all the rest of this package.
+    import importlib.metadata
+
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:

@@ -1,0 +1,164 @@
+"""Convolution (cross-correlation, as neural networks mean it) and its two adjoints.
+
+    conv2d            y[n, o, a, b] = sum over c, i, j of  w[o, c, i, j] * x[n, c, a s + i d, b s + j d]
+    conv2d_to_input   from the same sum: every y[n, o, a, b] goes back to the x it was made of, times w
+    conv2d_to_weight  every product of an x and the y it went into, added up for its w
+
+with stride s and dilation d, x being padded with zeros. Each of the three is linear in both its inputs, and the
+gradients of each are the other two.
+
+The references walk over the taps (i, j) of the kernel and multiply matrices. The fast twins see a convolution as
+one matrix product whose left factor is never built: two tables say where in an image each output pixel begins and
+how far from there each tap reads, so that entry (p, k) of that factor is `image[pixels[p] + taps[k]]`. Their inner
+loops run along the output channels, with four pixels and four taps at a time, as in `linalg.gemm`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .jit import jit
+from .layout import channels_last, empty_channels_last, zeros_channels_last
+from .registry import Array, in_c_order, kernel, same_float
+
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+
+
+def conv_size(size: int, kernel: int, stride: int, padding: Pair, dilation: int) -> int:
+    """How many times a kernel fits along an axis. Raises ValueError when it does not fit even once."""
+    padded, reach = size + sum(padding), dilation * (kernel - 1) + 1
+    if reach > padded or kernel < 1:
+        raise ValueError(f"a kernel that reaches over {reach} does not fit into {padded} (size {size} with padding)")
+    return (padded - reach) // stride + 1
+
+
+def _output_size(size: Pair, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair) -> Pair:
+    high, wide = (conv_size(size[a], kernel[a], stride[a], padding[a], dilation[a]) for a in (0, 1))
+    return high, wide
+
+
+def _check(x: Any, w: Any, y: Any, sizes: Pair, groups: int) -> None:
+    """Shapes of all three must fit before memory is read; `sizes` is that of the output's image."""
+    n, channels = x[:2]
+    if groups < 1 or channels != w[1] * groups or w[0] % groups or y != (n, w[0], *sizes):
+        raise ValueError(f"an input {x}, a weight {w}, an output {y} and groups={groups} do not belong together")
+
+
+# the references
+
+
+def _parts(x: Array, kernel: Pair, stride: Pair, dilation: Pair, out: Pair) -> Iterator[tuple[int, int, Array]]:
+    """(i, j, the part of a padded x that tap (i, j) meets), the part as a view (..., *out)."""
+    (sh, sw), (dh, dw) = stride, dilation
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            rows = slice(i * dh, i * dh + sh * (out[0] - 1) + 1, sh)
+            columns = slice(j * dw, j * dw + sw * (out[1] - 1) + 1, sw)
+            yield i, j, x[..., rows, columns]
+
+
+def _grouped(x: Array, groups: int) -> Array:
+    """(N, C, H, W) as (N, groups, C / groups, H, W)."""
+    return x.reshape(x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
+
+
+def _flat(x: Array) -> Array:
+    """The last two axes as one."""
+    return x.reshape(*x.shape[:-2], x.shape[-2] * x.shape[-1])
+
+
+@kernel
+@np.errstate(all="ignore")
+def conv2d(x: Array, w: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Array:
+    """x (N, C, H, W) and w (O, C / groups, h, w) -> (N, O, H', W'), H' being `conv_size` of H.
+
+    padding is ((top, bottom), (left, right)). Raises ValueError when the shapes do not fit.
+
+    >>> conv2d(np.arange(4.0).reshape(1, 1, 1, 4), np.array([[[[-1.0, 1.0]]]]), (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+    array([[[[1., 1., 1.]]]])
+    """
+    size = _output_size(x.shape[2:], w.shape[2:], stride, padding, dilation)
+    shape = (x.shape[0], w.shape[0], *size)
+    _check(x.shape, w.shape, shape, size, groups)
+    padded = _grouped(np.pad(x, ((0, 0), (0, 0), *padding)), groups)
+    factors = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])
+    y = np.zeros((x.shape[0], *factors.shape[:2], size[0] * size[1]), np.result_type(x, w))
+    for i, j, part in _parts(padded, w.shape[2:], stride, dilation, size):
+        y += np.matmul(factors[..., i, j], _flat(part))
+    return y.reshape(shape)
+
+
+@kernel
+@np.errstate(all="ignore")
+def conv2d_to_input(
+    g: Array, w: Array, size: Pair, stride: Pair, padding: Padding, dilation: Pair, groups: int
+) -> Array:
+    """g (N, O, H', W') and w (O, C / groups, h, w) -> (N, C, *size): the adjoint of `conv2d` in x.
+
+    >>> conv2d_to_input(np.ones((1, 1, 1, 3)), np.array([[[[-1.0, 1.0]]]]), (1, 4), (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+    array([[[[-1.,  0.,  0.,  1.]]]])
+    """
+    out = _output_size(size, w.shape[2:], stride, padding, dilation)
+    shape = (g.shape[0], w.shape[1] * groups, *size)
+    _check(shape, w.shape, g.shape, out, groups)
+    (top, bottom), (left, right) = padding
+    padded = np.zeros((*shape[:2], top + size[0] + bottom, left + size[1] + right), np.result_type(g, w))
+    factors = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])
+    upstream = _flat(_grouped(g, groups))
+    for i, j, part in _parts(_grouped(padded, groups), w.shape[2:], stride, dilation, out):
+        part += np.matmul(factors[..., i, j].swapaxes(1, 2), upstream).reshape(part.shape)
+    return padded[:, :, top : top + size[0], left : left + size[1]].copy()
+
+
+@kernel
+@np.errstate(all="ignore")
+def conv2d_to_weight(
+    x: Array, g: Array, size: Pair, stride: Pair, padding: Padding, dilation: Pair, groups: int
+) -> Array:
+    """x (N, C, H, W) and g (N, O, H', W') -> (O, C / groups, *size): the adjoint of `conv2d` in w.
+
+    >>> x, g = np.arange(4.0).reshape(1, 1, 1, 4), np.ones((1, 1, 1, 3))
+    >>> conv2d_to_weight(x, g, (1, 2), (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+    array([[[[3., 6.]]]])
+    """
+    out = _output_size(x.shape[2:], size, stride, padding, dilation)
+    shape = (g.shape[1], x.shape[1] // max(groups, 1), *size)
+    _check(x.shape, shape, g.shape, out, groups)
+    padded = _grouped(np.pad(x, ((0, 0), (0, 0), *padding)), groups)
+    upstream = _flat(_grouped(g, groups))
+    w = np.empty((groups, shape[0] // groups, *shape[1:]), np.result_type(x, g))
+    for i, j, part in _parts(padded, size, stride, dilation, out):
+        w[..., i, j] = np.matmul(upstream, _flat(part).swapaxes(2, 3)).sum(0)
+    return w.reshape(shape)
+
+
+# the fast twins: images x (N, entries), outputs y (N, pixels, groups, O / groups), weights w (groups, taps, O / groups)
+
+
+@functools.lru_cache(maxsize=256)
+def _tables(size: Pair, channels: int, per_group: int, kernel: Pair, stride: Pair, dilation: Pair) -> Any:
+    """(pixels, taps) of images (*size, channels): where each output begins, and what it meets from there."""
+    out = _output_size(size, kernel, stride, ((0, 0), (0, 0)), dilation)
+    along = [np.arange(n) * s for n, s in zip(out, stride, strict=True)]
+    reach = [np.arange(n) * d for n, d in zip(kernel, dilation, strict=True)]
+    pixels = (along[0][:, None] * size[1] + along[1]) * channels
+    taps = (reach[0][:, None, None] * size[1] + reach[1][:, None]) * channels + np.arange(per_group)
+    return pixels.reshape(-1), taps.reshape(-1)
+
+
+@jit
+def conv_loop(x: Array, pixels: Array, taps: Array, w: Array, y: Array) -> None:
+    """y = conv(x, w)."""
+    groups, depth, columns = w.shape
+    per_group = taps[-1] - taps[0] + 1 if groups == 1 else _channels_per_group(taps)
+    whole = depth - depth % 4
+    for n in range(x.shape[0]):
+        for g in range(groups):
+            for block in range(0, pixels.size, 4):
+                p = min(block, pixels.size - 4)
+                b = pixels[p]
