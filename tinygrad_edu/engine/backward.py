@@ -45,7 +45,7 @@ def walk(
     nodes = reached([edge for edge, _ in roots])
     wanted = useful(nodes, targets) if targets is not None else None
     kept: dict[Any, Any] = {}
-    waiting = table.pop
+    waiting, anomaly = table.pop, mode.anomaly
     token = silence(ignore)
     try:
         with switched(grad=record):
@@ -67,7 +67,7 @@ def walk(
                     pull_tensors(node, plan, g, table)
                 else:
                     plan.pull(node, g, table, owned)
-                if mode.anomaly:
+                if anomaly:
                     check_finite(node, table)
                 if not keep and node.plan.keeps:
                     node.saved = None

@@ -82,11 +82,13 @@ def unary_call(op: Primitive, otherwise: Callable[[Any], Any], kinds: str | None
         result._edge = result._notes = None
         if edge is not None and mode.grad and op.differentiable:
             result._edge = node = Node()
-            node.plan = plan = plans.get(1) or op.plan(1, 1)
+            try:
+                node.plan = plan = plans[1]
+            except KeyError:
+                node.plan = plan = op.plan(1, 1)
             keep_x, keep_z = plan.keep
             node.saved = (a if keep_x else None, out if keep_z else None)
             node.inputs = (edge,)
-            node.op = op
             node.static = _EMPTY
             node.shape = out.shape
             node.dtype = out.dtype
@@ -140,7 +142,10 @@ def binary_call(
         result._edge = result._notes = None
         if mode.grad and (needs := (op.first if x_edge is not None else 0) | (op.second if y_edge is not None else 0)):
             result._edge = node = Node()
-            node.plan = plan = plans.get(needs) or op.plan(needs, 2)
+            try:
+                node.plan = plan = plans[needs]
+            except KeyError:
+                node.plan = plan = op.plan(needs, 2)
             if plan.keeps:
                 keep_x, keep_y, keep_z = plan.keep
                 node.saved = (a if keep_x else None, b if keep_y else None, out if keep_z else None)
@@ -150,7 +155,6 @@ def binary_call(
                 x_edge if x_edge is not None else constant(x),
                 y_edge if y_edge is not None else constant(y),
             )
-            node.op = op
             node.static = _EMPTY
             node.shape = out.shape
             node.dtype = dtype

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 class Node:
     """One recorded call.
 
-    op, static, inputs    -- the primitive, its static parameters, the edges of its inputs
+    plan                  -- the primitive, and which of its rules will be asked: for the inputs that need a gradient
+    static, inputs        -- its static parameters, the edges of its inputs
     saved                 -- arrays its rules named, one place per input and one for the output z; None once freed
-    plan                  -- which rules will be asked, decided by which inputs need a gradient
     shape, dtype          -- of the output; of the first one when there are several
     seq                   -- creation order, which is a topological order
     code, instruction     -- the user's line
@@ -39,7 +39,6 @@ class Node:
         "dtype",
         "inputs",
         "instruction",
-        "op",
         "plan",
         "saved",
         "scope",
@@ -49,7 +48,6 @@ class Node:
         "static",
     )
 
-    op: Primitive
     static: dict[str, Any]
     inputs: tuple[Any, ...]
     saved: tuple[Any, ...] | None
@@ -66,6 +64,11 @@ class Node:
     def outputs(self) -> tuple[tuple[tuple[int, ...], np.dtype], ...]:
         """(shape, dtype) of each output of a node that has several; () for one that has one."""
         return self.special.outputs if self.special is not None else ()
+
+    @property
+    def op(self) -> Primitive:
+        """The primitive that was called."""
+        return self.plan.op
 
     @property
     def where(self) -> places.Where:

@@ -7,7 +7,7 @@ The pull on arrays is written out as source, once per plan, because it runs once
     def pull(node, g, table, owned):
         s, edges = node.saved, node.inputs
         e = edges[0]
-        k = rule_0(s[1])
+        k = s[1]
         r = g * k if k.__class__ is ndarray and k.dtype is not mask else times(g, k)
         if e.shape != node.shape or r.dtype is not e.dtype:
             r = checked(r, e, node, True)
@@ -40,15 +40,17 @@ Pull = Callable[[Any, Any, Table, Table], None]
 class Plan:
     """What one pattern of inputs that need a gradient asks for.
 
+    op      -- the primitive
     keep    -- which inputs, and (last) whether the output z, the rules name; `keeps`: whether there is any
     pulls   -- (input position, rule, bound rule): asked when the gradients are tensors
     pull    -- adds the gradients of all inputs into a table when they are arrays, with the kernels of rules that
                have them; `source` is its text
     """
 
-    __slots__ = ("keep", "keeps", "pull", "pulls", "source")
+    __slots__ = ("keep", "keeps", "op", "pull", "pulls", "source")
 
     def __init__(self, op: Primitive, needs: tuple[int, ...], count: int) -> None:
+        self.op = op
         self.pulls: list[tuple[int, Rule, Bound]] = []
         first = len(op.inputs) - (op.variadic is not None)
         names: set[str] = set()
@@ -106,8 +108,9 @@ def write_pull(op: Primitive, rule: Rule, i: int, position: int) -> list[str]:
         elif rule.constant is not None:
             lines = ["r = -g" if rule.constant == -1 else f"r = g * {rule.constant!r}"]
         elif rule.kind == "slope":
+            call = arguments if rule.returns_its_argument() else f"rule_{i}({arguments})"
             lines = [
-                f"k = rule_{i}({arguments})",
+                f"k = {call}",
                 "r = g * k if k.__class__ is ndarray and k.dtype is not mask else times(g, k)",
             ]
         else:

@@ -192,7 +192,6 @@ class Primitive:
     def node(self, static: Any, edges: Any, saved: Any, plan: Plan, out: np.ndarray) -> Node:
         """The node of one call."""
         node = object.__new__(Node)
-        node.op = self
         node.static = static
         node.inputs = edges
         node.saved = saved

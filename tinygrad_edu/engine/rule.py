@@ -49,6 +49,11 @@ class Rule:
         """The parameter names of the rule."""
         return tuple(inspect.signature(fn or self.fn).parameters)
 
+    def returns_its_argument(self) -> bool:
+        """Whether the rule is `lambda y: y`: then the value itself is written where it would be called."""
+        code = getattr(self.fn, "__code__", None)
+        return code is not None and code.co_argcount == 1 and code.co_code == _identity.__code__.co_code
+
     def bound(self, position: int = 0, fn: Callable[..., Any] | None = None) -> Bound:
         """The rule as a function of (g, saved, node); `position` counts within `*inputs`."""
         fn = fn or self.fn
@@ -56,6 +61,10 @@ class Rule:
         if key not in self._bound:
             self._bound[key] = bind(self.op, fn, position)
         return self._bound[key]
+
+
+def _identity(y: Any) -> Any:
+    return y
 
 
 def bind(op: Primitive, fn: Callable[..., Any], position: int = 0) -> Bound:
