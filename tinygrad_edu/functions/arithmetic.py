@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import ops
-from tinygrad_edu.engine.value import Value
-from tinygrad_edu.functions.promotion import binary, promoted, require_tensor, to_dtype, unary
+from tinygrad_edu.engine.value import Value, array_of
+from tinygrad_edu.functions.promotion import binary, promoted, require_tensor, result_type, to_dtype, unary
 
 __all__ = [
     "abs",
@@ -69,7 +69,8 @@ gt = binary(ops.gt, doc="input > other, elementwise.")
 ge = binary(ops.ge, doc="input >= other, elementwise.")
 logical_and_bits = binary(ops.logical_and, doc="input & other, for booleans and integers.")
 logical_or_bits = binary(ops.logical_or, doc="input | other, for booleans and integers.")
-remainder = binary(ops.remainder, doc="input % other with the sign of other; gradient 1 for the input.")
+remainder_tensors = binary(ops.remainder, doc="input % other.")
+floor_divide_tensors = binary(ops.floor_divide, doc="input // other.")
 
 exp = unary(ops.exp, doc="e ** input; dz/dx = z.")
 log = unary(ops.log, doc="The natural logarithm; dz/dx = 1 / x.")
@@ -85,7 +86,7 @@ neg = unary(ops.neg, floating=False, doc="-input.")
 abs = unary(ops.abs, floating=False, doc="|input|; the gradient at 0 is 0.")
 sign = unary(ops.sign, floating=False, doc="-1, 0 or 1; the gradient is 0.")
 floor = unary(ops.floor, floating=False, doc="The largest whole number not above input.")
-invert = unary(ops.logical_not, floating=False, doc="~input, for booleans and integers.")
+invert_bits = unary(ops.logical_not, floating=False, doc="~input, for booleans and integers.")
 
 
 def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
@@ -111,17 +112,38 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     x, y = promoted("div", input, other)
     if rounding_mode == "floor" or (x._array.dtype.kind if isinstance(x, Value) else "f") == "u":
         return floor_divide(x, y)
-    q = div_tensors(x, y)
-    q = where(q < 0, neg(floor(neg(q))), floor(q))
-    return to_dtype(q, x.dtype if isinstance(x, Value) else y.dtype)
+    q = floor_divide(x, y)
+    down = logical_and_bits(lt(q, 0), ne(mul(q, y), x))
+    if q._array.dtype.kind == "f":
+        q = div_tensors(x, y)
+        return where(lt(q, 0), neg(floor(neg(q))), floor(q))
+    return where(down, add(q, 1), q)
 
 
 def floor_divide(input: Any, other: Any) -> Any:
-    """The quotient rounded down."""
-    x, y = promoted("floor_divide", input, other)
-    kind = (x if isinstance(x, Value) else y)._array.dtype
-    quotient = floor(div_tensors(*(to_dtype(v, np.float64) if isinstance(v, Value) else v for v in (x, y))))
-    return to_dtype(quotient, kind)
+    """input // other: the quotient rounded down; gradient 0."""
+    _no_zero("floor_divide", input, other)
+    return floor_divide_tensors(input, other)
+
+
+def remainder(input: Any, other: Any) -> Any:
+    """input % other with the sign of other; the gradient is 1 for the input and -(input // other) for the other."""
+    _no_zero("remainder", input, other)
+    return remainder_tensors(input, other)
+
+
+def _no_zero(name: str, input: Any, other: Any) -> None:
+    """Integers cannot be divided by zero."""
+    if result_type(input, other).kind != "f" and np.any(array_of(other) == 0):
+        raise RuntimeError(f"{name}: division of integers by zero (use floating tensors to get inf and nan)")
+
+
+def invert(input: Any) -> Any:
+    """~input, for booleans and integers."""
+    require_tensor("invert", input)
+    if input._array.dtype.kind == "f":
+        raise TypeError(f"~ is for booleans and integers, not {input._array.dtype}: use a comparison, or logical_not()")
+    return invert_bits(input)
 
 
 def pow(input: Any, exponent: Any) -> Any:
@@ -177,11 +199,13 @@ def isnan(input: Any) -> Any:
 
 def isinf(input: Any) -> Any:
     """Whether each entry is infinite."""
+    require_tensor("isinf", input)
     return eq(abs(input), float("inf")) if input._array.dtype.kind == "f" else ne(input, input)
 
 
 def isfinite(input: Any) -> Any:
     """Whether each entry is neither NaN nor infinite."""
+    require_tensor("isfinite", input)
     return lt(abs(input), float("inf")) if input._array.dtype.kind == "f" else eq(input, input)
 
 
@@ -192,7 +216,6 @@ def where(condition: Any, input: Any, other: Any) -> Any:
         raise RuntimeError(f"where: the condition must be a boolean tensor, not {condition._array.dtype}")
     if not isinstance(input, Value) and not isinstance(other, Value):
         from tinygrad_edu.functions.creation import full
-        from tinygrad_edu.functions.promotion import result_type
 
         input = full((), input, dtype=result_type(input, other))
     return ops.where(condition, *promoted("where", input, other))
@@ -202,7 +225,7 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     """input limited to [min, max]; the gradient passes inside and at the bounds, NaN passes."""
     require_tensor("clamp", input)
     if min is None and max is None:
-        raise ValueError("clamp: at least one of min and max must be given")
+        raise RuntimeError("clamp: at least one of min and max must be given")
     if min is not None:
         input, low = promoted("clamp", input, min)
         input = ops.where(ops.lt(input, low), low, input)

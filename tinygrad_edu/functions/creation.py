@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_edu.engine.mode import current, literal, unrecordable
 from tinygrad_edu.engine.value import Cell, Leaf, Value, make, notes
 from tinygrad_edu.engine.where import outside
-from tinygrad_edu.functions.promotion import get_default_dtype
+from tinygrad_edu.functions.promotion import get_default_dtype, require_tensor
 from tinygrad_edu.functions.shapes import sizes
 
 
@@ -17,6 +17,14 @@ def check_device(device: Any) -> None:
     """There is one device: the CPU."""
     if device is not None and str(device).split(":")[0] != "cpu":
         raise RuntimeError(f"there is no device {str(device)!r} here: tinygrad_edu computes on the CPU, use 'cpu'")
+
+
+def extents(size: tuple[Any, ...]) -> tuple[int, ...]:
+    """The shape of a new tensor: `zeros(2, 3)` and `zeros((2, 3))` are the same."""
+    shape = sizes(size)
+    if min(shape, default=0) < 0:
+        raise RuntimeError(f"a size must not be negative: {list(shape)}")
+    return shape
 
 
 def finish(array: np.ndarray, requires_grad: bool = False, device: Any = None) -> Any:
@@ -64,7 +72,8 @@ def as_array(data: Any, dtype: Any = None) -> np.ndarray:
     if dtype is not None:
         return array.astype(np.dtype(dtype), copy=False)
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"can't make a tensor of dtype {array.dtype}: floats, integers and booleans are supported")
+        kind = RuntimeError if array.dtype.kind == "O" else ValueError if array.ndim else TypeError
+        raise kind(f"can't make a tensor of dtype {array.dtype}: floats, integers and booleans are supported")
     if not typed and array.dtype.kind == "f":
         return array.astype(get_default_dtype(), copy=False)
     if not array.dtype.isnative:
@@ -102,37 +111,40 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     """A tensor of one value."""
     if dtype is None:
         dtype = as_array(fill_value).dtype
-    array = np.full(sizes((size,)) if isinstance(size, int) else tuple(size), plain(fill_value), dtype)
+    array = np.full(extents((size,)), plain(fill_value), dtype)
     return finish(literal(array, fill_value), requires_grad, device)
 
 
 def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """A tensor of zeros."""
-    return finish(literal(np.zeros(sizes(size), dtype or get_default_dtype()), 0.0), requires_grad, device)
+    return finish(literal(np.zeros(extents(size), dtype or get_default_dtype()), 0.0), requires_grad, device)
 
 
 def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """A tensor of ones."""
-    return finish(literal(np.ones(sizes(size), dtype or get_default_dtype()), 1.0), requires_grad, device)
+    return finish(literal(np.ones(extents(size), dtype or get_default_dtype()), 1.0), requires_grad, device)
 
 
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """A tensor whose entries are to be filled (zeros, so that no run depends on what was in memory)."""
-    return finish(literal(np.zeros(sizes(size), dtype or get_default_dtype()), 0.0), requires_grad, device)
+    return finish(literal(np.zeros(extents(size), dtype or get_default_dtype()), 0.0), requires_grad, device)
 
 
 def zeros_like(input: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
     """Zeros in the shape and dtype of another tensor."""
+    require_tensor("zeros_like", input)
     return finish(literal(np.zeros(input._array.shape, dtype or input._array.dtype), 0.0), requires_grad)
 
 
 def ones_like(input: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
     """Ones in the shape and dtype of another tensor."""
+    require_tensor("ones_like", input)
     return finish(literal(np.ones(input._array.shape, dtype or input._array.dtype), 1.0), requires_grad)
 
 
 def full_like(input: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
     """One value in the shape and dtype of another tensor."""
+    require_tensor("full_like", input)
     array = np.full(input._array.shape, plain(fill_value), dtype or input._array.dtype)
     return finish(literal(array, fill_value), requires_grad)
 

@@ -13,7 +13,7 @@ from tinygrad_edu.engine.storage import wrote
 from tinygrad_edu.engine.value import Value, array_of, make
 from tinygrad_edu.engine.where import outside
 from tinygrad_edu.functions.promotion import require_tensor, to_dtype
-from tinygrad_edu.functions.shapes import shares, wrap_dim
+from tinygrad_edu.functions.shapes import expand, shares, wrap_dim
 
 
 def take(array: Any) -> Any:
@@ -122,7 +122,7 @@ def _along(name: str, input: Any, dim: int, index: Any) -> int:
         )
     bound = have[at] if have else 1
     if index._array.size and not (index._array.min() >= 0 and index._array.max() < bound):
-        raise IndexError(f"{name}(): an index is out of bounds for dimension {at} with size {bound}")
+        raise RuntimeError(f"{name}(): an index is out of bounds for dimension {at} with size {bound}")
     return at
 
 
@@ -149,20 +149,36 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
 def index_select(input: Any, dim: int, index: Any) -> Any:
     """The slices of an axis at the given positions."""
     require_tensor("index_select", input)
+    require_tensor("index_select", index, "index")
     at = wrap_dim("index_select", dim, input._array.ndim)
+    array = index._array
+    if array.dtype.kind not in "iu":
+        raise RuntimeError(f"index_select(): expected an integer dtype for index, got {array.dtype}")
+    if array.ndim > 1:
+        raise IndexError(f"index_select(): the index must be a vector, it has shape {array.shape}")
+    if array.size and not (array.min() >= 0 and array.max() < input._array.shape[at]):
+        raise IndexError(f"index_select(): an index is out of range for dimension {at} of {input._array.shape}")
     return ops.index(input, index, template=(*(ops.Cut(None, None, None),) * at, ops.HOLE))
 
 
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
-    """input with `value` where the mask holds."""
+    """input with `value`, a number or a 0-d tensor, where the mask holds; the dtype stays that of the input."""
     from tinygrad_edu.functions.arithmetic import where
 
-    return where(mask, value, input)
+    require_tensor("masked_fill", input)
+    if isinstance(value, Value) and value._array.ndim:
+        raise RuntimeError(f"masked_fill: the value must be a number or 0-d, it has shape {value._array.shape}")
+    return to_dtype(where(mask, value, input), input._array.dtype)
 
 
 def masked_select(input: Any, mask: Any) -> Any:
-    """The entries where the mask holds, as a vector."""
-    return getitem(input, mask)
+    """The entries where the mask holds, as a vector; input and mask broadcast."""
+    require_tensor("masked_select", input)
+    require_tensor("masked_select", mask, "mask")
+    if mask._array.dtype.kind != "b":
+        raise RuntimeError(f"masked_select: the mask must be boolean, not {mask._array.dtype}")
+    shape = np.broadcast_shapes(input._array.shape, mask._array.shape)
+    return getitem(expand(input, shape), expand(mask, shape))
 
 
 def nonzero(input: Any) -> Any:

@@ -61,11 +61,19 @@ def dot(input: Any, tensor: Any) -> Any:
 
 def mv(input: Any, vec: Any) -> Any:
     """A matrix times a vector."""
+    require_tensor("mv", input)
+    require_tensor("mv", vec, "vec")
+    if (input._array.ndim, vec._array.ndim) != (2, 1):
+        raise RuntimeError(f"mv: expected a matrix and a vector, got {input._array.shape} and {vec._array.shape}")
     return matmul(input, vec)
 
 
 def outer(input: Any, vec2: Any) -> Any:
     """The outer product of two vectors: (n,), (m,) -> (n, m)."""
+    require_tensor("outer", input)
+    require_tensor("outer", vec2, "vec2")
+    if (input._array.ndim, vec2._array.ndim) != (1, 1):
+        raise RuntimeError(f"outer: expected two vectors, got shapes {input._array.shape} and {vec2._array.shape}")
     a, b = promoted("outer", input, vec2)
     return ops.mul(reshape(a, (-1, 1)), reshape(b, (1, -1)))
 

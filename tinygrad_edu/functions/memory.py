@@ -231,11 +231,18 @@ class Memory(Value):
             )
         return bool(self._array.item())
 
+    def _only(self) -> Any:
+        if self._array.size != 1:
+            raise ValueError(
+                f"only a tensor with one element can become a Python number, not shape {self._array.shape}"
+            )
+        return self.item()
+
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._only())
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._only())
 
     def __index__(self) -> int:
         if self._array.dtype.kind not in "iub" or self._array.size != 1:

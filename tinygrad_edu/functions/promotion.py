@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_edu import ops
 from tinygrad_edu.engine.calls import binary_call, unary_call
-from tinygrad_edu.engine.value import Value
+from tinygrad_edu.engine.value import Value, make
 
 Dtype = np.dtype
 
@@ -128,7 +128,10 @@ def operator(function: Callable[..., Any], *, swapped: bool = False) -> Callable
 
     def careful(self: Any, other: Any) -> Any:
         if not isinstance(other, (Value, *_NUMBERS)):
-            return NotImplemented
+            # Python would answer `tensor == array` by comparing identities
+            if op not in (ops.eq, ops.ne) or not isinstance(other, np.ndarray):
+                return NotImplemented
+            other = make(other)
         return function(other, self) if swapped else function(self, other)
 
     op = getattr(function, "primitive", None)

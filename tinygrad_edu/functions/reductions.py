@@ -145,10 +145,12 @@ def norm(input: Any, p: float | str | None = "fro", dim: Dim = None, keepdim: bo
     return ops.where(zero, 0.0, arithmetic.pow(ops.where(zero, 1.0, total), 1.0 / p))
 
 
-def _nonempty(name: str, input: Any, dims: tuple[int, ...]) -> None:
+def _nonempty(name: str, input: Any, dims: tuple[int, ...], dim: Dim) -> None:
+    """Refuse to look for the largest of nothing; an IndexError when the empty dimension was named."""
     require_tensor(name, input)
     if builtins.any(input._array.shape[d] == 0 for d in dims):
-        raise IndexError(
+        kind = RuntimeError if name.startswith("a") and dim == () else IndexError
+        raise kind(
             f"{name}(): cannot reduce over an empty dimension (shape {input._array.shape}, dim {dims}): an empty set "
             "has no largest or smallest entry"
         )
@@ -158,7 +160,7 @@ def amax(input: Any, dim: Dim = (), keepdim: bool = False) -> Any:
     """The largest over the axes `dim`; ties share the gradient evenly."""
     require_tensor("amax", input)
     dims = dims_of("amax", dim, input._array.ndim)
-    _nonempty("amax", input, dims)
+    _nonempty("amax", input, dims, dim)
     return ops.amax(input, dim=dims, keepdim=keepdim)
 
 
@@ -166,7 +168,7 @@ def amin(input: Any, dim: Dim = (), keepdim: bool = False) -> Any:
     """The smallest over the axes `dim`; ties share the gradient evenly."""
     require_tensor("amin", input)
     dims = dims_of("amin", dim, input._array.ndim)
-    _nonempty("amin", input, dims)
+    _nonempty("amin", input, dims, dim)
     return ops.amin(input, dim=dims, keepdim=keepdim)
 
 
@@ -175,7 +177,7 @@ def _arg(op: Any, input: Any, dim: int | None, keepdim: bool) -> Any:
     axis = None if dim is None else wrap_dim(op.name, dim, input._array.ndim)
     if input._array.ndim == 0:
         axis = None
-    _nonempty(op.name, input, tuple(range(input._array.ndim)) if axis is None else (axis,))
+    _nonempty(op.name, input, tuple(range(input._array.ndim)) if axis is None else (axis,), dim)
     return op(input, dim=axis, keepdim=keepdim and axis is not None)
 
 
@@ -309,6 +311,10 @@ def argsort(input: Any, dim: int = -1, descending: bool = False) -> Any:
 
 def topk(input: Any, k: int, dim: int = -1, largest: bool = True) -> Any:
     """(values, indices) of the k largest (or smallest) entries along an axis, in order."""
+    require_tensor("topk", input)
     at = wrap_dim("topk", dim, input._array.ndim)
+    n = input._array.shape[at] if input._array.ndim else 1
+    if not 0 <= k <= n:
+        raise RuntimeError(f"topk: k ({k}) must lie between 0 and {n}, the size of dimension {dim}")
     indices = ops.narrow(argsort(input, at, largest), dim=at, start=0, length=k)
     return namedtuple("TopkResult", ("values", "indices"))(gather(input, at, indices), indices)

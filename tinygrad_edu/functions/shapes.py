@@ -138,6 +138,7 @@ def mT(input: Any) -> Any:
 
 def movedim(input: Any, source: int, destination: int) -> Any:
     """Move one axis to another place."""
+    require_tensor("movedim", input)
     ndim = input._array.ndim
     order = [i for i in range(ndim) if i != wrap_dim("movedim", source, ndim)]
     order.insert(wrap_dim("movedim", destination, ndim), wrap_dim("movedim", source, ndim))
@@ -172,7 +173,7 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Join tensors along an existing axis."""
     tensors = list(tensors)
     if not tensors:
-        raise RuntimeError("cat: expected a non-empty list of tensors")
+        raise ValueError("cat: expected a non-empty list of tensors")
     for tensor in tensors:
         require_tensor("cat", tensor, "tensors")
     at = wrap_dim("cat", dim, tensors[0]._array.ndim)
@@ -197,6 +198,8 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
 def split(tensor: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
     """Cut an axis into pieces of one size (the last may be smaller), or of given sizes."""
     require_tensor("split", tensor, "tensor")
+    if tensor._array.ndim == 0:
+        raise RuntimeError("split: a 0-d tensor has no dimension to cut")
     at = wrap_dim("split", dim, tensor._array.ndim)
     n = tensor._array.shape[at]
     if isinstance(split_size_or_sections, int):
@@ -213,6 +216,9 @@ def split(tensor: Any, split_size_or_sections: int | Sequence[int], dim: int = 0
 
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """Cut an axis into (at most) `chunks` pieces."""
+    require_tensor("chunk", input)
+    if chunks <= 0 or input._array.ndim == 0:
+        raise RuntimeError(f"chunk: cannot cut shape {input._array.shape} into {chunks} pieces")
     n = input._array.shape[wrap_dim("chunk", dim, input._array.ndim)]
     return split(input, max(1, -(-n // chunks)), dim)
 
@@ -221,7 +227,7 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """All slices along an axis."""
     require_tensor("unbind", input)
     if input._array.ndim == 0:
-        raise RuntimeError("unbind: a 0-d tensor has no dimension to iterate over")
+        raise IndexError("unbind: a 0-d tensor has no dimension to iterate over")
     at = wrap_dim("unbind", dim, input._array.ndim)
     return tuple(shares(part, input) for part in ops.unbind(input, dim=at))
 
@@ -230,7 +236,9 @@ def flip(input: Any, dims: int | Sequence[int]) -> Any:
     """Reverse the order along the given axes."""
     require_tensor("flip", input)
     ndim = input._array.ndim
-    drop = {wrap_dim("flip", d, ndim) for d in ([dims] if isinstance(dims, int) else dims)}
+    drop = [wrap_dim("flip", d, ndim) for d in ([dims] if isinstance(dims, int) else dims)]
+    if len(set(drop)) < len(drop):
+        raise RuntimeError(f"flip: a dim appears multiple times in the list of dims {drop}")
     template = tuple(ops.Cut(None, None, -1 if i in drop else None) for i in range(ndim))
     return ops.index(input, template=template)
 

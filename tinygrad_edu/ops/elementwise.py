@@ -17,8 +17,8 @@ from tinygrad_edu.engine.calls import primitive
 from tinygrad_edu.engine.domain import Domain, Family, mask, nonzero, positive, real
 
 __all__ = [
-    "abs", "add", "astype", "bce_with_logits", "cast", "cos", "div", "eq", "erf", "exp", "expm1", "floor", "ge",
-    "gt", "le", "log", "log1p", "logical_and", "logical_not", "logical_or", "lt", "maximum", "minimum", "mul", "ne",
+    "abs", "add", "astype", "bce_with_logits", "cast", "cos", "div", "eq", "erf", "exp", "expm1", "floor",
+    "floor_divide", "ge", "gt", "le", "log", "log1p", "logical_and", "logical_not", "logical_or", "lt", "maximum", "minimum", "mul", "ne",
     "neg", "pow", "relu", "remainder", "sigmoid", "sign", "sin", "sqrt", "sub", "tanh", "where",
 ]  # fmt: skip
 
@@ -274,8 +274,15 @@ def remainder(x, y):
     return x % y
 
 
+@primitive(domain=(nonzero, Domain("larger", low=4.5, high=8.0)), latex=r"\lfloor {x} / {y} \rfloor")
+def floor_divide(x, y):
+    """x / y, rounded down."""
+    return x // y
+
+
 floor.slope(x=0)
-remainder.slope(x=1, y=lambda x, y: -floor(x / y))
+floor_divide.slope(x=0, y=0)
+remainder.slope(x=1, y=lambda x, y: -floor_divide(x, y))
 
 
 @primitive(domain=Family("astype"), text="{x}.to({dtype})", latex="{x}")
