@@ -8,17 +8,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_edu.engine import replay
 from tinygrad_edu.engine.node import Edge, Node, Output, ancestors, producer
-from tinygrad_edu.engine.primitive import Primitive, registry
 from tinygrad_edu.engine.value import Const, Leaf, Value, array_of
 from tinygrad_edu.engine.where import assigned_name, describe
 from tinygrad_edu.viz import labels
+from tinygrad_edu.viz.rules import local_rules
 
 if TYPE_CHECKING:
     from tinygrad_edu.viz.digraph import Drawing
@@ -57,7 +56,7 @@ def graph(
     params -- a Module, or a dict of parameters by name: their names win, and only they are coloured as parameters
     values, gradients -- write the entries of small arrays, and d(result)/d(each value), in the nodes; a leaf that has
         `.grad` shows that.  Hooks are not called.
-    derivatives -- write the local derivative on each edge into an operation
+    derivatives -- write the local derivative on each arrow into an operation; g is the gradient of its result
     unnamed -- draw also the results that no variable was assigned to; without them the picture is smaller
     max_nodes -- of more operations, the earliest are drawn as one box that says how many; None draws all
     direction -- "LR" from left to right, "TB" from top to bottom ("RL", "BT")
@@ -191,8 +190,10 @@ class Picture:
         dotted = {"style": "dotted"} if self.is_view(node) else {}
         sources = [self.source(edge, node.scope) for edge in node.inputs]
         self.boxes.setdefault(node.scope, []).append((name, style))
+        names = [self.name(edge) for edge in node.inputs]
+        rules = local_rules(node, names, self.name(node)) if self.derivatives else {}
         for position, source in enumerate(sources):
-            text = {"label": labels.plain(local_derivative(node, position))} if self.derivatives else {}
+            text = {"label": labels.arrow_label(rules[position])} if position in rules else {}
             self.arrows.append((source, name, {**dotted, **text}))
         slots: list[Any] = [Output(node, k) for k in range(len(node.outputs))] or [node]
         for slot, edge in enumerate(slots):
@@ -302,20 +303,3 @@ def count_made(nodes: list[Node]) -> dict[Any, set[Any]]:
             if isinstance(edge, (Leaf, Const)) and edge.made:
                 found.setdefault(edge.made, set()).add(key(edge))
     return found
-
-
-@cache
-def derivatives_of(op: Primitive) -> dict[str, str]:
-    """What each input's gradient is, as text; nothing for a user's own Function."""
-    from tinygrad_edu import explain
-
-    return explain.derivative(op).text if registry.get(op.name) is op else {}
-
-
-def local_derivative(node: Node, position: int) -> str:
-    """`dC/dx = g * y` for one input, empty where no gradient flows."""
-    if all(position != i for i, _, _ in node.plan.pulls):
-        return ""
-    name = node.op.input_name(position)
-    text = derivatives_of(node.op).get(name)
-    return f"dC/d{name} = {text}" if text else ""

@@ -12,7 +12,8 @@ GREY, RED = "#5a5a5a", "#a01c1c"
 
 SIGNS = {
     "add": "+", "sub": "−", "mul": "×", "div": "÷", "neg": "−", "pow": "^", "matmul": "@", "sigmoid": "σ", "sum": "Σ",
-    "abs": "|·|", "sqrt": "√", "mT": "ᵀ", "eq": "=", "ne": "≠", "lt": "<", "le": "≤", "gt": ">", "ge": "≥",
+    "abs": "|·|", "sqrt": "√", "mT": "transpose", "bce": "BCE",
+    "eq": "=", "ne": "≠", "lt": "<", "le": "≤", "gt": ">", "ge": "≥",
     "logical_not": "¬", "logical_and": "∧", "logical_or": "∨", "softmax_cross_entropy": "cross entropy",
     "bce_with_logits": "BCE with logits",
 }  # fmt: skip
@@ -79,6 +80,11 @@ def operation_label(name: str, static: dict[str, Any], defaults: dict[str, Any])
     given = [f"{k}={v}" for k, v in static.items() if k not in defaults or defaults[k] != v]
     small = "".join(f"<BR/>{font(text if len(text) <= 28 else text[:27] + '…', '#333333')}" for text in given)
     return f"<<B>{escape(SIGNS.get(name, name))}</B>{small}>"
+
+
+def arrow_label(text: str) -> str:
+    """A label on an arrow, kept off the line by a margin."""
+    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLPADDING="3"><TR><TD>{font(text, "#222222", 9)}</TD></TR></TABLE>>'
 
 
 def plain(text: str) -> str:

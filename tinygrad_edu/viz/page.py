@@ -126,7 +126,7 @@ class Page:
 def _cell(value: Any) -> str:
     """One table cell."""
     text = str(value)
-    number = re.fullmatch(r"[-+−]?[\d.,]+(e[-+]?\d+)?( ?%)?", text)
+    number = text and all(re.fullmatch(r"[-+−]?[\d.,]+(e[-+]?\d+)?( ?%)?", line) for line in text.split("\n"))
     return f"<td{' class=number' if number else ''}>{escape(text)}</td>"
 
 
