@@ -18,8 +18,9 @@ from tinygrad_edu.engine.domain import Domain, Family, mask, nonzero, positive, 
 
 __all__ = [
     "abs", "add", "astype", "bce_with_logits", "cast", "cos", "div", "eq", "erf", "exp", "expm1", "floor",
-    "floor_divide", "ge", "gt", "le", "log", "log1p", "logical_and", "logical_not", "logical_or", "lt", "maximum", "minimum", "mul", "ne",
-    "neg", "pow", "relu", "remainder", "sigmoid", "sign", "sin", "sqrt", "sub", "tanh", "where",
+    "floor_divide", "ge", "gt", "le", "log", "log1p", "logical_and", "logical_not", "logical_or", "lt", "maximum",
+    "minimum", "mul", "ne", "neg", "pow", "relu", "remainder", "sigmoid", "sign", "sin", "sqrt", "sub", "tanh",
+    "where",
 ]  # fmt: skip
 
 
