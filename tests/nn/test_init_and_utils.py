@@ -68,7 +68,7 @@ def test_generators_and_seeds():
 def test_linear_starts_as_pytorchs_does():
     layer = nn.Linear(400, 500)
     for p in layer.parameters():
-        mean, std, largest = spread(p)
+        _, std, largest = spread(p)
         assert std == pytest.approx(0.05 / math.sqrt(3), rel=0.05)
         assert 0.99 * 0.05 < largest <= 0.05
     with pytest.warns(UserWarning, match="zero-element"):

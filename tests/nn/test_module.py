@@ -59,7 +59,7 @@ def test_state_dict_is_detached_and_shares_memory():
     assert not any(t.requires_grad for t in state.values())
     assert np.shares_memory(state["fc1.weight"].numpy(), net.fc1.weight.detach().numpy())
     assert net.state_dict(keep_vars=True)["fc1.weight"] is net.fc1.weight
-    assert list(net.state_dict(prefix="a."))[0] == "a.seen"
+    assert next(iter(net.state_dict(prefix="a."))) == "a.seen"
 
 
 def test_load_state_dict_copies():
@@ -347,7 +347,8 @@ def test_module_list_and_dict():
     layers.extend([nn.Tanh()])
     layers.insert(0, nn.Identity())
     assert [type(m).__name__ for m in layers] == ["Identity", "Linear", "ReLU", "Tanh"]
-    assert len(layers + [nn.ReLU()]) == 5
+    longer = layers + [nn.ReLU()]  # noqa: RUF005 - the operator is what is tested
+    assert len(longer) == 5
     assert isinstance(layers[1:3], nn.ModuleList)
     with pytest.raises(NotImplementedError):
         layers(1)

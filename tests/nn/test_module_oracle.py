@@ -132,8 +132,8 @@ def test_constructors_take_the_same_arguments(torch, name):
 
 
 FUNCTIONS = [
-    "relu", "relu6", "leaky_relu", "elu", "silu", "hardtanh", "softmax", "log_softmax", "dropout", "mse_loss", "l1_loss",
-    "nll_loss", "cross_entropy", "binary_cross_entropy", "binary_cross_entropy_with_logits", "normalize",
+    "relu", "relu6", "leaky_relu", "elu", "silu", "hardtanh", "softmax", "log_softmax", "dropout", "mse_loss",
+    "l1_loss", "nll_loss", "cross_entropy", "binary_cross_entropy", "binary_cross_entropy_with_logits", "normalize",
 ]  # fmt: skip
 
 

@@ -132,11 +132,11 @@ class Optimizer:
             held[name] = make(np.array(value._array, dtype))
 
     def __repr__(self) -> str:
-        lines = [f"{type(self).__name__} ("]
+        groups = []
         for i, group in enumerate(self.param_groups):
-            lines.append(f"Parameter Group {i}")
-            lines += [f"    {name}: {group[name]}" for name in sorted(group) if name not in ("params", "param_names")]
-        return "\n".join([*lines, ")"])
+            settings = [f"    {name}: {group[name]}" for name in sorted(group) if name not in ("params", "param_names")]
+            groups.append("\n".join([f"Parameter Group {i}", *settings]))
+        return f"{type(self).__name__} (\n" + "\n\n".join(groups) + "\n)"
 
 
 def _copied(value: Any) -> Any:

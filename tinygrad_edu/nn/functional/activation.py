@@ -42,7 +42,7 @@ sigmoid, tanh = arithmetic.sigmoid, arithmetic.tanh
 
 
 def floating(name: str, input: Any, position: str = "input") -> Any:
-    """The argument; TypeError for what is not a tensor, NotImplementedError (a RuntimeError) for what is not floating."""
+    """The argument; TypeError unless it is a tensor, NotImplementedError (a RuntimeError) unless it is floating."""
     require_tensor(name, input, position)
     if input._array.dtype.kind != "f":
         raise NotImplementedError(
