@@ -12,6 +12,13 @@ from pathlib import Path
 from demos.report import Report
 from tinygrad_edu import viz
 
+READING = """
+How to read the drawings: an ellipse is an operation, a box is a value. Thick blue boxes are parameters, green ones
+other leaves that want a gradient, dashed grey ones constants; the result has a double border. Below the name and the
+shape stand the entries of what is small and, in red, the gradient of the result with respect to them. Dotted arrows
+join a view to the memory it shares. Rest on an operation to see the line of code that called it.
+"""
+
 DEMOS = ("worked_example", "mlp_digits")
 
 
@@ -45,6 +52,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
 def run(names: Sequence[str], options: argparse.Namespace) -> list[Report]:
     """Run the demos one after the other; after each, the page holds all that is finished."""
     page = viz.Page("tinygrad_edu: the demos")
+    page.text(READING)
     path = options.out / ("index.html" if len(names) > 1 else f"{names[0]}.html")
     reports = []
     for name in names:

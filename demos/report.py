@@ -31,7 +31,7 @@ class Report:
 
     def text(self, text: str) -> None:
         """Paragraphs."""
-        print(text)
+        print(text.strip())
         self.page.text(text)
 
     def pre(self, text: str) -> None:

@@ -68,7 +68,7 @@ def run(report: Report) -> None:
     C.backward()
 
     names = {"W1": W1, "b1": b1, "W2": W2, "b2": b2}
-    derivation = explain.worked(C, names={"x": x, "t": t, **names})
+    derivation = str(explain.worked(C, names={"x": x, "t": t, **names}))
     drawing = viz.graph(C, params=names, names={"x": x}, derivatives=True)
     small = viz.graph(C, params=names, names={"x": x}, unnamed=False)
 
@@ -82,10 +82,10 @@ def run(report: Report) -> None:
         show_the_slips(report, delta1, W1_before.T @ delta1 * x)
 
     report.heading("The same on paper")
-    report.pre(str(derivation))
+    report.pre(derivation)
     report.heading("The same as a drawing")
     report.figure("worked_example", small, "Values in black, gradients of C in red.", fit=False)
-    every = "Every step, with its rule on each arrow; g is the gradient that arrives from the right."
+    every = "Every step, with its rule on each arrow; g is the gradient of its result, ① an input without a name."
     report.figure("worked_example_full", drawing, every, fit=False)
 
 

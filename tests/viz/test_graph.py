@@ -171,8 +171,8 @@ def test_local_derivatives_can_stand_on_the_arrows():
         ("leaf1 -> op1", "dC/da = g * x"),
         ("value1 -> op2", "dC/db = g * c * (1 - c)"),
         ("value2 -> op3", "dC/dc = g"),
-        ("value3 -> op4", "dC/dx = g * y"),
-        ("leaf1 -> op4", "dC/dy = g * x"),
+        ("value3 -> op4", "dC/d① = g * a"),
+        ("leaf1 -> op4", "dC/da = g * ①"),
     ]
 
 

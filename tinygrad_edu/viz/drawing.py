@@ -27,6 +27,7 @@ STYLES: dict[str, dict[str, str]] = {
     "parameter": {"style": "filled,bold", "fillcolor": "#cfe4ff", "color": "#1b5fb0"},
     "input": {"style": "filled", "fillcolor": "#e6f4e1", "color": "#3d7a2a"},
     "constant": {"style": "filled,dashed", "fillcolor": "#f2f2f2", "color": "#777777"},
+    "number": {"style": "filled", "fillcolor": "#f2f2f2", "color": "#bbbbbb", "width": "0.3"},
     "result": {"style": "rounded,filled", "fillcolor": "#ffffff", "color": "#444444"},
     "root": {"style": "rounded,filled", "fillcolor": "#fff0c4", "color": "#8a6100", "peripheries": "2"},
     "earlier": {"style": "filled,dashed", "fillcolor": "#ffffff", "color": "#777777"},
@@ -56,7 +57,8 @@ def graph(
     params -- a Module, or a dict of parameters by name: their names win, and only they are coloured as parameters
     values, gradients -- write the entries of small arrays, and d(result)/d(each value), in the nodes; a leaf that has
         `.grad` shows that.  Hooks are not called.
-    derivatives -- write the local derivative on each arrow into an operation; g is the gradient of its result
+    derivatives -- write the local derivative on each arrow into an operation: g is the gradient of its result, ① and ②
+        are inputs without a name
     unnamed -- draw also the results that no variable was assigned to; without them the picture is smaller
     max_nodes -- of more operations, the earliest are drawn as one box that says how many; None draws all
     direction -- "LR" from left to right, "TB" from top to bottom ("RL", "BT")
@@ -223,7 +225,7 @@ class Picture:
         self.ids[key(edge)] = name
         style = STYLES[self.role(edge)]
         if is_number(edge):
-            style = {**style, "width": "0.3"}
+            style = STYLES["number"]
             label = labels.plain(labels.number(edge.array))  # type: ignore[union-attr]
         else:
             array, g = self.values.get(edge), self.gradients.get(edge)

@@ -67,7 +67,9 @@ class Page:
         for row in rows:
             if len(row) != len(header):
                 raise ValueError(f"Page.table: a row has {len(row)} cells, the header has {len(header)}: {row!r}")
-        head = "".join(f"<th>{escape(str(cell))}</th>" for cell in header)
+        columns = [[_is_number(row[k]) for row in rows] for k in range(len(header))]
+        right = [" class=number" if any(column) else "" for column in columns]
+        head = "".join(f"<th{side}>{escape(str(cell))}</th>" for side, cell in zip(right, header, strict=True))
         lines = [
             f"<tr{' class=marked' if i in marked else ''}>{''.join(map(_cell, row))}</tr>" for i, row in enumerate(rows)
         ]
@@ -123,11 +125,15 @@ class Page:
         return write_whole(Path(path), self.html().encode())
 
 
+def _is_number(value: Any) -> bool:
+    """Whether a cell holds a number, or one on each line."""
+    text = str(value)
+    return all(re.fullmatch(r"[-+−]?[\d.,]+(e[-+]?\d+)?( ?%)?", line) for line in text.split("\n"))
+
+
 def _cell(value: Any) -> str:
     """One table cell."""
-    text = str(value)
-    number = text and all(re.fullmatch(r"[-+−]?[\d.,]+(e[-+]?\d+)?( ?%)?", line) for line in text.split("\n"))
-    return f"<td{' class=number' if number else ''}>{escape(text)}</td>"
+    return f"<td{' class=number' if _is_number(value) else ''}>{escape(str(value))}</td>"
 
 
 def _svg(picture: Any) -> str | bytes:
