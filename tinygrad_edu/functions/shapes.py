@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_edu import ops
 from tinygrad_edu.engine.storage import owner, storage_of
-from tinygrad_edu.engine.value import Value
+from tinygrad_edu.engine.value import Value, notes
 from tinygrad_edu.functions.promotion import promoted, require_tensor, result_type, to_dtype
 
 Shape = Sequence[int]
@@ -33,11 +33,16 @@ def wrap_dim(name: str, dim: int, ndim: int) -> int:
 
 
 def shares(result: Any, base: Any) -> Any:
-    """Note a result that sees the memory of `base`, so that recorded writes to either know of the other."""
+    """Note a result that sees the memory of `base`: recorded writes to either know of the other.
+
+    A view of a named constant keeps its name.
+    """
     if result is not base and owner(result._array) is owner(base._array):
         storage = storage_of(base._array)
         storage.add_view(base)
         storage.add_view(result)
+        if result._edge is None and base._made is not None:
+            notes(result).made = base._made
     return result
 
 
