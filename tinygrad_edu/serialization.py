@@ -29,7 +29,8 @@ from tinygrad_edu.functions.memory import Size, device
 VERSION = 1
 TREE = "tree.json"
 _LARGEST_HEADER = 1 << 16
-_DEEPEST = 500
+_DEEPEST = 100
+_KINDS = "fiubcUSmM"
 
 Source = str | os.PathLike[str] | IO[bytes]
 
@@ -104,7 +105,7 @@ class _Writer:
             return self._tensor(obj)
         if kind is np.ndarray or isinstance(obj, np.generic):
             array = np.asarray(obj)
-            if array.dtype.hasobject or array.dtype.kind not in "fiubcUSmM":
+            if array.dtype.kind not in _KINDS:
                 raise TypeError(f"save: {path} is an array of dtype {array.dtype}, which cannot be saved")
             return {"type": "ndarray" if kind is np.ndarray else "scalar", "array": self._array(array)}
         if isinstance(obj, np.dtype):
@@ -241,7 +242,7 @@ class _Reader:
         try:
             self.declared = [(np.dtype(dtype), tuple(map(int, shape))) for dtype, shape in head["arrays"]]
             return self.decode(head["tree"])
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
+        except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
             raise self.wrong(f"has a damaged {TREE}: {error!r}") from error
 
     def _entry(self, name: str) -> zipfile.ZipInfo:
@@ -258,7 +259,7 @@ class _Reader:
         """One array, read once."""
         if number not in self.arrays:
             dtype, shape = self.declared[number]
-            if dtype.hasobject or min(shape, default=0) < 0:
+            if dtype.kind not in _KINDS or min(shape, default=0) < 0:
                 raise self.wrong(f"declares an array of dtype {dtype} and shape {shape}")
             name = f"arrays/{number}.npy"
             rest = self._entry(name).file_size - dtype.itemsize * math.prod(shape)

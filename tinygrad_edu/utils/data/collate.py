@@ -27,7 +27,7 @@ def default_convert(data: Any) -> Any:
 def default_collate(batch: Any) -> Any:
     """Stack tensors, arrays and numbers along a new first axis, in whatever nesting of tuples, lists and dicts.
 
-    Strings stay lists.  Raises RuntimeError for samples of different sizes, TypeError for what cannot be batched.
+    Strings stay as they are.  Raises RuntimeError for samples of different sizes, TypeError for what cannot be batched.
 
     >>> default_collate([(1, 2.0), (3, 4.0)])
     [tensor([1, 3]), tensor([2., 4.], dtype=float64)]
@@ -51,7 +51,7 @@ def default_collate(batch: Any) -> Any:
                 "each element in list of batch should be of equal size: these samples have "
                 f"{sorted({len(sample) for sample in batch})} parts; pass a collate_fn of your own"
             )
-        parts = [default_collate(list(part)) for part in zip(*batch, strict=True)]
+        parts = [default_collate(part) for part in zip(*batch, strict=True)]
         return type(first)(*parts) if hasattr(first, "_fields") else parts
     raise TypeError(
         "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found "
