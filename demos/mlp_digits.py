@@ -50,6 +50,12 @@ def run(report: Report) -> None:
         "loss (nats)": {"train": [], "test": []}, "accuracy (%)": {"train": [], "test": []},
     }  # fmt: skip
 
+    report.text(
+        "1,437 images of 8 x 8 grey pixels to train on, 360 others to test on, bundled with scikit-learn, to be "
+        f"read by 64 units and then 10: ReLU, cross-entropy, Adam at 0.002, batches of 32, seed {report.seed}."
+    )
+    report.pre(str(model))
+    report.text(f"Before training it reads {evaluate(model, test)[1]:.0%} of the test images right.")
     progress = tqdm(range(epochs), desc="training", unit="epoch")
     for _ in progress:
         model.train()
@@ -71,11 +77,6 @@ def show(report: Report, model: MLP, test: Digits, history: dict[str, dict[str, 
     """The curves, the confusion matrix, the mistakes, the graph."""
     _, accuracy, predicted = evaluate(model, test)
     truth = test.targets.numpy()
-    report.text(
-        "1,437 images of 8 x 8 grey pixels to train on, 360 others to test on, bundled with scikit-learn, to be "
-        f"read by 64 units and then 10: ReLU, cross-entropy, Adam at 0.002, batches of 32, seed {report.seed}."
-    )
-    report.pre(str(model))
     report.bar("test accuracy", accuracy, at_least=0.85 if report.fast else 0.96)
     report.figure("mlp_curves", viz.curves(history), "Loss and accuracy after each epoch, on both sets.")
     counts = viz.confusion_counts(truth, predicted, 10)

@@ -174,6 +174,8 @@ def test_local_derivatives_can_stand_on_the_arrows():
         ("value3 -> op4", "dC/d① = g * a"),
         ("leaf1 -> op4", "dC/da = g * ①"),
     ]
+    again = source(run(made + "a = tg.exp(a); a = tg.exp(a)")["a"], derivatives=True)
+    assert re.findall("(dC/.*)</FONT>", again) == ["dC/da = g * out"] * 2
 
 
 def test_unnamed_results_can_be_left_out():
@@ -252,3 +254,12 @@ def test_what_cannot_be_drawn_is_said():
         viz.graph(x, max_nodes=0)
     with pytest.raises(TypeError, match="params must be a Module or a dict"):
         viz.graph(x, params=[x])
+
+
+@pytest.mark.parametrize(
+    ("entry", "shown"),
+    [(0.123456, "0.1235"), (-0.0, "0"), (1e-9, "1e-09"), (np.float32(2.5), "2.5"), (3, "3"), (True, "True")]
+    + [(float("nan"), "nan"), (float("-inf"), "-inf")],
+)
+def test_entries_have_four_digits(entry, shown):
+    assert viz.labels.number(entry) == shown

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from tinygrad_edu.kernels.cache import cache_root
 
 VARIABLE = "TINYGRAD_EDU_DATA"
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def chosen_folder(root: str | os.PathLike[str] | None) -> Path | None:
@@ -30,8 +31,8 @@ def data_folders(root: str | os.PathLike[str] | None = None) -> list[Path]:
     chosen = chosen_folder(root)
     if chosen is not None:
         return [chosen]
-    checkout = Path(__file__).resolve().parents[2]
-    starts = [Path.cwd(), checkout] if (checkout / "setup.cfg").is_file() else [Path.cwd()]
+    # Installed, the folder above this package is no checkout.
+    starts = [Path.cwd(), CHECKOUT] if (CHECKOUT / "setup.cfg").is_file() else [Path.cwd()]
     beside = [start.parent / "shared" / "data" for start in starts]
     return list(dict.fromkeys([*beside, cache_root() / "data"]))
 

@@ -55,8 +55,9 @@ def graph(
 
     names -- variable names: `names=locals()` in a function; else the variables assigned to are used
     params -- a Module, or a dict of parameters by name: their names win, and only they are coloured as parameters
-    values, gradients -- write the entries of small arrays, and d(result)/d(each value), in the nodes; a leaf that has
-        `.grad` shows that.  Hooks are not called.
+    values, gradients -- write the entries of small arrays in the nodes, and d(result)/d(each value) where the result is
+        one scalar; a leaf that has `.grad` shows that.  Both are computed again from the leaves: nothing is freed or
+        accumulated, no hook is called.
     derivatives -- write the local derivative on each arrow into an operation: g is the gradient of its result, ① and ②
         are inputs without a name
     unnamed -- draw also the results that no variable was assigned to; without them the picture is smaller

@@ -30,8 +30,8 @@ def escape(text: object) -> str:
 
 
 def number(value: Any) -> str:
-    """One entry, floats to four digits."""
-    return f"{value:.4g}" if isinstance(value, (float, np.floating)) else str(value)
+    """One entry, floats to four digits, and no -0."""
+    return f"{value + 0.0:.4g}" if isinstance(value, (float, np.floating)) else str(value)
 
 
 def entries(array: Any) -> list[list[str]] | None:

@@ -31,7 +31,7 @@ def local_rules(node: Node, names: Sequence[str | None], result: str | None) -> 
     call, g = z.call, Symbol("g", z.value)
     wanted = {position for position, _, _ in node.plan.pulls}
     texts: dict[int, str] = {}
-    for source, r in pull(call, g, z.named(result or "out")):
+    for source, r in pull(call, g, z.named(result if result and result not in called else "out")):
         position = next(i for i, symbol in enumerate(inputs) if symbol is source)
         if position in wanted:
             texts[position] = f"dC/d{source.name} = {simplify(r).text()}"
