@@ -146,7 +146,8 @@ def tensors_saved(node: Node) -> tuple[Any, ...]:
             saved.append(array)
         elif isinstance(array, tuple):
             aux = node.op.auxiliary
-            saved.append(tuple(make(a, None if k in aux else Output(node, k)) for k, a in enumerate(array)))
+            edges = [None if k in aux else Output(node, k) for k in range(len(array))]
+            saved.append(tuple(a if a is None else make(a, e) for a, e in zip(array, edges, strict=True)))
         else:
             saved.append(make(array, None if isinstance(edge, Const) else edge))
     return tuple(saved)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_edu.engine.errors import wrong_gradient
-from tinygrad_edu.engine.rule import Bound, Rule, fetch
+from tinygrad_edu.engine.rule import Bound, Rule, fetch, slot_of
 from tinygrad_edu.engine.value import Value
 
 if TYPE_CHECKING:
@@ -42,12 +42,13 @@ class Plan:
 
     op      -- the primitive
     keep    -- which inputs, and (last) whether the output z, the rules name; `keeps`: whether there is any
+    slots   -- which of several outputs, when the rules name those alone; None: all
     pulls   -- (input position, rule, bound rule): asked when the gradients are tensors
     pull    -- adds the gradients of all inputs into a table when they are arrays, with the kernels of rules that
                have them; `source` is its text
     """
 
-    __slots__ = ("keep", "keeps", "op", "pull", "pulls", "source")
+    __slots__ = ("keep", "keeps", "op", "pull", "pulls", "slots", "source")
 
     def __init__(self, op: Primitive, needs: tuple[int, ...], count: int) -> None:
         self.op = op
@@ -76,12 +77,19 @@ class Plan:
                 names.update(rule.reads(fn))
                 scope[f"rule_{i}"] = fn
                 body += write_pull(op, rule, i, i - first)
-        self.keep = (*(op.input_name(i) in names for i in range(count)), "z" in names)
+        self.slots = None if "z" in names else {k for k in (slot_of(op, name) for name in names) if k is not None}
+        self.keep = (*(op.input_name(i) in names for i in range(count)), "z" in names or bool(self.slots))
         self.keeps = any(self.keep)
         head = ["def pull(node, g, table, owned):", "    s, edges = node.saved, node.inputs"]
         self.source = "\n".join(head + ["    " + line for line in body])
         exec(compile(self.source, f"<pull of {op.name}>", "exec"), scope)
         self.pull: Pull = scope["pull"]
+
+    def kept(self, outputs: tuple[Any, ...]) -> Any:
+        """What is saved of several outputs: all of them, or those the rules name and None for the others."""
+        if not self.keep[-1]:
+            return None
+        return outputs if self.slots is None else tuple(z if k in self.slots else None for k, z in enumerate(outputs))
 
     @staticmethod
     def write_fused(op: Primitive, fused: Any, needs: tuple[int, ...]) -> list[str]:

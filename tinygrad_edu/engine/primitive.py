@@ -176,7 +176,7 @@ class Primitive:
         if needs:
             plan = self.plan(needs, len(inputs))
             saved: Any = [array_of(v) if k else None for v, k in zip(inputs, plan.keep, strict=False)]
-            saved.append(None if not plan.keep[-1] else arrays[0] if self.outputs == 1 else arrays)
+            saved.append(plan.kept(arrays) if self.outputs != 1 else arrays[0] if plan.keep[-1] else None)
             node = self.node(static, tuple(map(edge_of, inputs)), tuple(saved), plan, arrays[0])
             if self.outputs == 1:
                 results[0]._edge = node

@@ -4,6 +4,7 @@ A rule is a plain function whose parameter names say what it needs:
 
     g                    the gradient of the output (a tuple when there are several outputs)
     x, y, ...            an input of the primitive, by name; z is the output
+    z0, z1, ...          one output of several: the others are not kept
     x_shape, x_dtype     always known, nothing is saved for them (also z_shape, z_dtype)
     dim, ...             a static parameter of the call
     i                    for `*inputs`: which of them the gradient is asked for
@@ -77,6 +78,12 @@ def bind(op: Primitive, fn: Callable[..., Any], position: int = 0) -> Bound:
     return eval(compile(source, f"{PACKAGE}<rule of {op.name}>", "eval"), {"rule": fn})
 
 
+def slot_of(op: Primitive, name: str) -> int | None:
+    """The output that z0, z1, ... means in a rule of a primitive with several outputs; None for other names."""
+    several = op.outputs != 1 and name not in op.inputs
+    return int(name[1:]) if several and name[:1] == "z" and name[1:].isdigit() else None
+
+
 def fetch(op: Primitive, name: str, position: int = 0) -> str:
     """The expression that finds one named argument of a rule, in terms of g, s (saved) and node."""
     first = len(op.inputs) - (op.variadic is not None)
@@ -84,6 +91,8 @@ def fetch(op: Primitive, name: str, position: int = 0) -> str:
         return "g"
     if name == "z":
         return "s[-1]"
+    if slot_of(op, name) is not None:
+        return f"s[-1][{slot_of(op, name)}]"
     if name == "buffer":
         return "buffer"
     if name == "i" and op.variadic is not None:
