@@ -258,8 +258,16 @@ def test_what_cannot_be_drawn_is_said():
 
 @pytest.mark.parametrize(
     ("entry", "shown"),
-    [(0.123456, "0.1235"), (-0.0, "0"), (1e-9, "1e-09"), (np.float32(2.5), "2.5"), (3, "3"), (True, "True")]
-    + [(float("nan"), "nan"), (float("-inf"), "-inf")],
+    [
+        (0.123456, "0.1235"),
+        (-0.0, "0"),
+        (1e-9, "1e-09"),
+        (np.float32(2.5), "2.5"),
+        (3, "3"),
+        (True, "True"),
+        (float("nan"), "nan"),
+        (float("-inf"), "-inf"),
+    ],
 )
 def test_entries_have_four_digits(entry, shown):
     assert viz.labels.number(entry) == shown
