@@ -1,7 +1,7 @@
 """Two commands from a fresh checkout; Python 3.11 or newer is all they need.
 
     python3 run.py demo    installs what the demos need into .venv, then runs `python -m demos`
-    python3 run.py test    installs what the tests need into .venv, then runs `python -m pytest`
+    python3 run.py test    installs what the tests need into .venv, then runs `python -m pytest -n auto`
     python3 run.py setup [extra ...]    only makes .venv, with those extras of setup.cfg
 
 Further arguments of `demo` and `test` are passed on. Everything goes into .venv beside this file
@@ -20,6 +20,7 @@ import sys
 ROOT = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(ROOT, ".venv")
 COMMANDS = {"demo": (["demos"], "demos"), "test": (["demos", "test"], "pytest"), "setup": ([], None)}
+OPTIONS = {"test": ["-n", "auto"]}  # one process per core; a later -n of the caller wins
 
 
 def python_too_old(version, executable):
@@ -149,7 +150,8 @@ def main(arguments):
     extras = extras_to_install(VENV, fingerprint(ROOT), wanted if module else rest)
     if extras is not None:
         install(extras, uv)
-    return call([venv_python(VENV), "-m", module] + rest) if module else 0
+    options = OPTIONS.get(arguments[0], [])
+    return call([venv_python(VENV), "-m", module] + options + rest) if module else 0
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ def test_first_call_makes_installs_stamps_and_runs(run, commands):
     assert commands == [
         [sys.executable, "-m", "venv", run.VENV],
         [python, "-m", "pip", "install", "-e", ".[demos,test]"],
-        [python, "-m", "pytest", "-k", "engine"],
+        [python, "-m", "pytest", "-n", "auto", "-k", "engine"],
     ]
     assert run.extras_to_install(run.VENV, run.fingerprint(run.ROOT), ["demos", "test"]) is None
 
