@@ -7,7 +7,7 @@ from typing import Any
 
 from tinygrad_edu.engine.value import Leaf, Value
 from tinygrad_edu.program.instruction import ROLES, Assign, Draft, Input, Instruction, Line
-from tinygrad_edu.program.names import OPENER, assign_names
+from tinygrad_edu.program.names import CONTAINER, OPENER, assign_names
 from tinygrad_edu.program.recorder import Call, Recorder
 
 
@@ -24,6 +24,11 @@ def finished(recorder: Recorder) -> tuple[tuple[Input, ...], tuple[Line, ...], d
     inputs.sort(key=lambda i: ROLES.index(i.role))
     lines = tuple(map(finished_line, recorder.calls))
     return tuple(inputs), lines, outputs_of(recorder)
+
+
+def is_variable(draft: Draft) -> bool:
+    """Whether a variable of the user's holds it, or held it."""
+    return any(rank < CONTAINER for rank, _ in draft.names)
 
 
 def is_live(draft: Draft) -> bool:
@@ -61,14 +66,12 @@ def finished_line(call: Call) -> Line:
 
 
 def outputs_of(recorder: Recorder) -> dict[str, str]:
-    """What a run gives back: the values of variables, the loss, and the gradients of leaves as `d` and the name."""
+    """What a run gives back: the values of variables, the loss, and their gradients and those of inputs (`dW` of `W`)."""
     homes = {k.draft.number: k for k in recorder.known.values() if id(k.array) not in recorder.assigned}
-    found: dict[str, str] = {}
-    for draft in recorder.drafts:
-        if draft.source is None and any(rank < 3 for rank, _ in draft.names):
-            found[draft.name] = draft.name
-    for owner, grad in recorder.leaf_gradients.values():
-        found.setdefault(f"d{owner.name}", grad.name)
+    found = {d.name: d.name for d in recorder.drafts if d.source is None and is_variable(d)}
+    for owner, grad in recorder.gradients.values():
+        if owner.source is not None or is_variable(owner):
+            found.setdefault(f"d{owner.name}", grad.name)
     stale = {home.draft.name for home in homes.values() if recorder.is_stale(home)}
     computed = {d.name for d in recorder.drafts if d.source is None}
     return {name: value for name, value in found.items() if value in computed and value not in stale}

@@ -104,7 +104,7 @@ Line = Instruction | Assign
 
 
 class Values(dict[str, np.ndarray]):
-    """Named arrays: `values["loss"]`, or `values.loss`."""
+    """Named arrays: `values["loss"]`, or `values.loss` where a dictionary has no attribute of that name."""
 
     def __getattr__(self, name: str) -> np.ndarray:
         try:

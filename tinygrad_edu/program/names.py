@@ -1,7 +1,7 @@
 """Names of values: those of the user's variables and of modules' parameters, else generated ones.
 
 The rank of a name says how good it is, the lowest counts:
-0 `named_parameters()` of a module, 1 variables where the recording was opened, 2 variables of functions it called,
+0 `named_parameters()` of a module, 0.5 what an optimizer calls its numbers, 1 variables where the recording was opened, 2 variables of functions it called,
 3 elements of lists and dictionaries.  What has no name is named after what it belongs to (`dW` is the gradient of
 `W`), or `t1`, `t2`, ...
 """
@@ -21,7 +21,7 @@ from tinygrad_edu.engine.value import Value
 from tinygrad_edu.engine.where import assigned_name
 from tinygrad_edu.program.instruction import Draft
 
-MODULE, OPENER, CALLED, CONTAINER = 0, 1, 2, 3
+MODULE, LIVE, OPENER, CALLED, CONTAINER = 0, 0.5, 1, 2, 3
 RESERVED = {*keyword.kwlist, *dir(builtins), "np", "ops", "registry", "step"}
 
 
@@ -92,12 +92,23 @@ class Frames:
                 known = self.paths.setdefault(path, tensor)
                 alone = path[0].isalpha() and "." in path and known is tensor
                 self.name_tensor(MODULE + lower / 2, path if alone else f"{name}_{path}", tensor)
+        elif isinstance(getattr(value, "param_groups", None), list):
+            self.name_state(value)
         elif isinstance(value, (list, tuple)) and len(value) <= 1000:
             for i, held in enumerate(value):
                 self.name_tensor(CONTAINER, f"{name}_{i}", held)
         elif isinstance(value, dict) and len(value) <= 1000 and not name.startswith("_"):
             for key, held in list(value.items()):
                 self.name_tensor(CONTAINER, f"{name}_{key}", held)
+
+    def name_state(self, optimizer: Any) -> None:
+        """Name what an optimizer keeps for a parameter after the parameter."""
+        for parameter, state in optimizer.state.items():
+            owner = self.draft_of(parameter._array)
+            for name, held in state.items():
+                draft = self.draft_of(held._array) if isinstance(held, Value) else None
+                if owner is not None and draft is not None:
+                    draft.after.append(("", owner, f"_{name}"))
 
 
 def is_module(value: Any) -> bool:

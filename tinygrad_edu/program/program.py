@@ -123,7 +123,8 @@ class Program:
             if name not in known:
                 raise TypeError(f"the program has no input {name!r}, only {', '.join(sorted(known)) or 'none'}")
         checked = {name: checked_input(self.input(name), value) for name, value in given.items()}
-        return {i.name: checked[i.name] if i.name in checked else i.value() for i in self.inputs}
+        now = {i.name: i.value() for i in self.inputs}
+        return {**now, **checked}
 
     def ready(self) -> None:
         """Refuse to be used before the recording is over."""

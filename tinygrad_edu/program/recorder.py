@@ -23,7 +23,7 @@ from tinygrad_edu.engine.storage import clock
 from tinygrad_edu.engine.value import Leaf
 from tinygrad_edu.engine.where import PACKAGE, source_line
 from tinygrad_edu.program.instruction import Draft, Input
-from tinygrad_edu.program.names import CALLED, Frames
+from tinygrad_edu.program.names import LIVE, Frames
 
 
 class Known(NamedTuple):
@@ -73,7 +73,7 @@ class Recorder:
         self.assigned: set[int] = set()
         self.made_here: dict[int, np.ndarray] = {}
         self.leaves: set[int] = set()
-        self.leaf_gradients: dict[int, tuple[Draft, Draft]] = {}
+        self.gradients: dict[int, tuple[Draft, Draft]] = {}
         self.roots: list[Draft] = []
         self.stamps: list[int] = []
         self.results: list[tuple[Draft, ...]] = []
@@ -101,14 +101,14 @@ class Recorder:
         """`target[...] = value` was done."""
         place = self.place()
         before = self.known.get(id(target))
+        if id(target) in self.made_here or id(target) in self.literals:
+            raise RuntimeError(
+                f"a tensor made inside the recorded block (shape {target.shape}) is written in place at {place.line!r}, "
+                "and a replay could not tell whether it starts anew or keeps its numbers: make it before the block if "
+                "it is to be kept, or use the operation that returns a new tensor"
+            )
         new = self.fitted(self.value(value), target, place)
         if before is None or id(target) in self.inputs:
-            if id(target) in self.made_here or id(target) in self.literals:
-                raise RuntimeError(
-                    f"a tensor made inside the recorded block (shape {target.shape}) is written in place at "
-                    f"{place.line!r}, and a replay could not tell whether it starts anew or keeps its numbers: make it "
-                    "before the block if it is to be kept, or use the operation that returns a new tensor"
-                )
             owner = self.inputs[id(target)].draft if id(target) in self.inputs else self.input(target)
             if new.source is not None or np.may_share_memory(value, target):
                 new = self.emit("copy", (new,), {}, new.shape, new.dtype, place)
@@ -144,8 +144,7 @@ class Recorder:
         if source is not None:
             source.draft.after.append(("", owner, "_grad"))
         draft.after.append(("d", owner, ""))
-        if isinstance(edge, Leaf):
-            self.leaf_gradients[owner.number] = (owner, draft)
+        self.gradients[owner.number] = (owner, draft)
         if id(grad) in self.literals and producer(edge) is not None:
             self.roots.append(owner)
 
@@ -165,7 +164,7 @@ class Recorder:
         """A number that is read anew at every replay."""
         draft = self.input(array)
         draft.source = Input("", "key" if name == "key" else "hyper", array, read)
-        draft.called(CALLED, name)
+        draft.called(LIVE, name)
 
     # arrays and what they stand for
 
@@ -183,9 +182,9 @@ class Recorder:
         return self.input(array)
 
     def meaning(self, array: np.ndarray) -> Draft | None:
-        """What an array that was met stands for now, unless it is an input that was written."""
-        known = self.known.get(id(array))
-        return None if known is None or id(array) in self.assigned else known.draft
+        """The input an array is, or what it stands for now, if it was met."""
+        known = self.inputs.get(id(array)) or self.known.get(id(array))
+        return None if known is None else known.draft
 
     def input(self, array: np.ndarray) -> Draft:
         """A new input, bound to an array."""

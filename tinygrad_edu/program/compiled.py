@@ -1,0 +1,89 @@
+"""A compiled program: the emitted function, its workspace, and the calls that look like `Program.run`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_edu.engine.storage import wrote
+from tinygrad_edu.engine.where import outside
+from tinygrad_edu.kernels.jit import jit_source
+from tinygrad_edu.program.emit_numba import emit
+from tinygrad_edu.program.instruction import Values
+
+if TYPE_CHECKING:
+    from tinygrad_edu.program.program import Program
+
+
+class CompiledStep:
+    """One numba function for a whole program, compiled at its first call and kept on disk for the next process.
+
+    Called like `Program.run`: batches by name, outputs by name; parameters are written in place.  Not to be called
+    from two threads at once: they would share the workspace.
+
+    source  -- the emitted code, as in the file `path`
+    """
+
+    def __init__(self, program: Program, outputs: Sequence[str] | None = None) -> None:
+        self.program = program
+        known = program.outputs
+        for name in outputs or ():
+            if name not in known:
+                raise ValueError(f"the program has no output {name!r}, only {', '.join(known) or 'none'}")
+        self.outputs = {name: value for name, value in known.items() if outputs is None or name in outputs}
+        emission = emit(program.inputs, program.instructions, list(dict.fromkeys(self.outputs.values())))
+        self._function = jit_source("step", emission.text, emission.imports)
+        self._arenas = [aligned(size, dtype) for dtype, size in emission.arenas.items()]
+        arenas = dict(zip(emission.arenas, self._arenas, strict=True))
+        self._kept = {
+            value: arenas[dtype][offset : offset + int(np.prod(shape))].reshape(shape)
+            for value, (dtype, offset, shape) in emission.arrays.items()
+        }
+        self._scalars = emission.scalars
+        self._dtypes = dtypes_of(program)
+        head = "".join(f"{line}\n" for line in emission.imports)
+        self.source = f"{head}\n\n{emission.text}"
+
+    @property
+    def path(self) -> str:
+        """The file of the emitted code."""
+        return self._function.py_func.__code__.co_filename
+
+    def __call__(self, **inputs: Any) -> Values:
+        """Run the step; see `Program.run`."""
+        given = self.program.start(inputs)
+        arguments = [argument(given[i.name], i.assigned) for i in self.program.inputs]
+        numbers = self._function(*arguments, *self._arenas)
+        for source in self.program.inputs:
+            if source.assigned:
+                wrote(source.array, outside(2))
+        scalars = {v: np.asarray(n, self._dtypes[v]) for v, n in zip(self._scalars, numbers, strict=True)}
+        arrays = {value: array.copy() for value, array in self._kept.items()}
+        return Values({name: scalars[v] if v in scalars else arrays[v] for name, v in self.outputs.items()})
+
+    def __repr__(self) -> str:
+        return f"<CompiledStep of {len(self.program.instructions)} instructions in {self.path}>"
+
+
+def argument(array: np.ndarray, assigned: bool) -> Any:
+    """What the function takes: the memory itself where it writes, else a number or a row-major array."""
+    if assigned:
+        return array
+    return array[()] if array.ndim == 0 else np.ascontiguousarray(array)
+
+
+def dtypes_of(program: Program) -> dict[str, np.dtype]:
+    """The dtype of every computed value."""
+    found: dict[str, np.dtype] = {}
+    for line in program.instructions:
+        found.update(zip(getattr(line, "outputs", ()), getattr(line, "dtypes", ()), strict=True))
+    return found
+
+
+def aligned(size: int, dtype: np.dtype, alignment: int = 64) -> np.ndarray:
+    """An array whose memory starts at a multiple of the alignment."""
+    raw = np.zeros(size * dtype.itemsize + alignment, np.uint8)
+    start = -raw.ctypes.data % alignment
+    return raw[start : start + size * dtype.itemsize].view(dtype)

@@ -1,0 +1,112 @@
+"""A program as one function for numba: plain loops over known shapes, one instruction after the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.program import emit_moves, emit_reductions  # noqa: F401 - they register their rules
+from tinygrad_edu.program.emitter import DTYPES, RULES, Emitter
+from tinygrad_edu.program.instruction import Assign, Input, Instruction, Line
+from tinygrad_edu.program.places import Place, number, short, typed
+from tinygrad_edu.program.scalar import elementwise, working_dtype
+from tinygrad_edu.program.source import headings, shaped
+
+
+@dataclass(frozen=True)
+class Emission:
+    """The emitted code.
+
+    text, imports  -- the function `step`, and the lines before it
+    arenas         -- entries needed, by dtype
+    arrays         -- value -> (dtype, offset, shape) of the outputs that lie in them
+    scalars        -- the outputs without axes, which the function returns
+    """
+
+    text: str
+    imports: list[str]
+    arenas: dict[np.dtype, int]
+    arrays: dict[str, tuple[np.dtype, int, tuple[int, ...]]]
+    scalars: list[str]
+
+
+def emit(inputs: Sequence[Input], lines: Sequence[Line], outputs: Sequence[str]) -> Emission:
+    """The function of a program: its arguments are the inputs, then the arenas; `outputs` are the values to keep.
+
+    Raises NotImplementedError, naming the user's line, for a primitive that cannot be compiled.
+    """
+    writer = Emitter()
+    for source in inputs:
+        writer.input(source)
+    for line, above in zip(lines, headings(lines, ""), strict=True):
+        for comment in above:
+            writer.line(comment if comment.startswith("#") or not comment else f"# -- {comment}")
+        if isinstance(line, Assign):
+            writer.assign(line)
+        else:
+            instruction(writer, line)
+    for value in outputs:
+        place = writer.places[value]
+        if place.shape and writer.names.get(value) not in writer.arrays:
+            writer.places[value] = writer.copy(place, value)
+    arrays = {v: writer.arrays[writer.names[v]] for v in outputs if writer.places[v].shape}
+    scalars = [v for v in outputs if v not in arrays]
+    return Emission(function(writer, inputs, scalars), imports(writer), writer.arenas, arrays, scalars)
+
+
+def instruction(writer: Emitter, line: Instruction) -> None:
+    """The code of one instruction."""
+    places = [writer.places[i] if isinstance(i, str) else number("", np.dtype(type(i))) for i in line.inputs]
+    dtype = working_dtype(line, places)
+    given = [p if isinstance(i, str) else literal(i, dtype) for p, i in zip(places, line.inputs, strict=True)]
+    for found in (*line.dtypes, *(p.dtype for p in given)):
+        if short(found) not in DTYPES:
+            raise writer.unsupported(line, f"dtype {found}")
+    writer.letters = 0
+    results: Any = RULES.get(line.op, elementwise)(writer, line, given)
+    for value, place in zip(line.outputs, [results] if isinstance(results, Place) else results, strict=True):
+        if not place.shape and value not in writer.names:
+            # A number is read now: what it is read from may be written later
+            local = writer.allocate(value, (), place.dtype)
+            writer.put(local, (), place.at(()), 0)
+            place = local
+        writer.places[value] = place
+
+
+def literal(value: Any, dtype: np.dtype) -> Place:
+    """A number among the inputs."""
+    return number(typed(value, dtype), value.dtype if isinstance(value, np.generic) else dtype)
+
+
+def function(writer: Emitter, inputs: Sequence[Input], scalars: Sequence[str]) -> str:
+    """The text of the function, with the workspace cut out of the arenas at its top."""
+    arguments = [writer.names[i.name] for i in inputs] + [f"arena_{short(d)}" for d in writer.arenas]
+    text = [f"def step({', '.join(arguments)}):", '    """A recorded computation.', ""]
+    text += [f"    {i.name}: {shaped(i.dtype, i.shape)}" for i in inputs] + ['    """']
+    for name, (dtype, offset, shape) in writer.arrays.items():
+        cut = f"arena_{short(dtype)}[{offset}:{offset + math.prod(shape)}]"
+        text.append(f"    {name} = {cut}{f'.reshape({shape})' if len(shape) != 1 else ''}")
+    text += writer.body
+    text.append(f"    return ({' '.join(writer.places[s].at(()) + ',' for s in scalars)})")
+    return "\n".join(text) + "\n"
+
+
+def imports(writer: Emitter) -> list[str]:
+    """The lines before the function; imported functions end in an underscore, so no value hides one."""
+    modules: dict[str, list[str]] = {}
+    for name, module in sorted(writer.calls.items()):
+        modules.setdefault(module, []).append(f"{name} as {name}_")
+    lines = ["import math", "", "import numpy as np", ""]
+    lines += [f"from {module} import {', '.join(names)}" for module, names in sorted(modules.items())]
+    used = [name for name in DTYPES if any(f"{name}(" in text for text in writer.body)]
+    return [*lines, "", *(f"{name} = {scalar_type(name)}" for name in used)]
+
+
+def scalar_type(name: str) -> str:
+    """`np.float32` for `f32`."""
+    kinds = {"b": "bool_", "i": "int", "u": "uint", "f": "float"}
+    return f"np.{kinds[name[0]]}{'' if name[0] == 'b' else name[1:]}"

@@ -1,0 +1,217 @@
+"""Code for reductions, the softmax family and matrix products."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tinygrad_edu.program.emit_moves import zeros
+from tinygrad_edu.program.emitter import Emitter, emits
+from tinygrad_edu.program.instruction import Instruction
+from tinygrad_edu.program.places import Place, short, typed
+
+
+@emits("sum")
+def emit_sum(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """Sums over the axes `dim`."""
+    (x,) = given
+    n = len(x.shape)
+    return sum_over(writer, line, x, {d % n for d in line.static["dim"]} if n else set(), line.static["keepdim"])
+
+
+@emits("sum_to")
+def emit_sum_to(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """Sums over what broadcasting repeats: leading axes vanish, others stay with size 1."""
+    (x,) = given
+    lead = len(x.shape) - len(line.shapes[0])
+    axes = {i for i, n in enumerate(x.shape) if i < lead or (line.shapes[0][i - lead] == 1 and n != 1)}
+    return sum_over(writer, line, x, axes, True, lead)
+
+
+def sum_over(writer: Emitter, line: Instruction, x: Place, axes: set[int], keepdim: bool, lead: int = 0) -> Place:
+    """Sums over some axes, float32 added up in float64."""
+    rest = tuple(n for i, n in enumerate(x.shape) if i not in axes)
+    trailing = axes == set(range(len(rest), len(x.shape))) and axes
+    if len(x.shape) - 1 not in axes and axes:
+        out = zeros(writer, line)
+        indices, depth = writer.loops(x.shape)
+        there = kept_indices(indices, axes, keepdim, lead)
+        writer.line(f"{out.at(there)} += {x.at(indices)}", depth)
+        return out
+    out = writer.result(line)
+    if trailing and x.array is not None and x.dtype.kind == "f":
+        kept, depth = writer.loops(rest)
+        size = math.prod(x.shape[len(rest) :])
+        row = f"{x.array}[{', '.join(kept)}]" if kept else x.array
+        row = row if len(axes) == 1 else f"{row}.reshape({size})"
+        total = f"{writer.use('sum_of', 'tinygrad_edu.program.loops')}({row})"
+        writer.put(out, kept_indices([*kept, *["0"] * len(axes)], axes, keepdim, lead), total, depth)
+        return out
+    with_loops(writer, out, x, axes, keepdim, lead)
+    return out
+
+
+def with_loops(writer: Emitter, out: Place, x: Place, axes: set[int], keepdim: bool, lead: int) -> None:
+    """An inner loop nest that adds up one entry of the result."""
+    indices, depth = outer_loops(writer, x.shape, axes)
+    zero = typed(0, np.dtype(np.float64) if out.dtype.kind == "f" else out.dtype)
+    writer.line(f"total = {zero}", depth)
+    inner, deeper = inner_loops(writer, indices, x.shape, axes, depth)
+    writer.line(f"total += {x.at(inner)}", deeper)
+    writer.put(out, kept_indices(indices, axes, keepdim, lead), "total", depth)
+
+
+def outer_loops(writer: Emitter, shape: tuple[int, ...], axes: set[int]) -> tuple[list[str], int]:
+    """Loops over the axes that stay; the indices, "0" for the others, and the depth inside."""
+    letters, depth = writer.loops(tuple(1 if i in axes else n for i, n in enumerate(shape)))
+    return letters, depth
+
+
+def inner_loops(
+    writer: Emitter, indices: list[str], shape: tuple[int, ...], axes: set[int], depth: int
+) -> tuple[list[str], int]:
+    """Loops over the axes that are reduced; all indices, and the depth inside."""
+    letters, deeper = writer.loops(tuple(n if i in axes else 1 for i, n in enumerate(shape)), depth)
+    return [letters[i] if i in axes else index for i, index in enumerate(indices)], deeper
+
+
+def kept_indices(indices: list[str], axes: set[int], keepdim: bool, lead: int = 0) -> list[str]:
+    """The indices of the result of a reduction."""
+    if keepdim:
+        return ["0" if i in axes else index for i, index in enumerate(indices)][lead:]
+    return [index for i, index in enumerate(indices) if i not in axes]
+
+
+@emits("amax", "amin")
+def emit_extreme(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """The largest (smallest); NaN wins."""
+    (x,) = given
+    axes = {d % len(x.shape) for d in line.static["dim"]} if x.shape else set()
+    out = writer.result(line)
+    indices, depth = outer_loops(writer, x.shape, axes)
+    running_extreme(writer, x, indices, axes, depth, ">" if line.op == "amax" else "<")
+    writer.put(out, kept_indices(indices, axes, line.static["keepdim"]), "top", depth)
+    return out
+
+
+def running_extreme(writer: Emitter, x: Place, indices: list[str], axes: set[int], depth: int, sign: str) -> None:
+    """`top` is the extreme entry over some axes, NaN if there is one."""
+    writer.line(f"top = {x.at(indices)}", depth)
+    inner, deeper = inner_loops(writer, indices, x.shape, axes, depth)
+    entry = x.at(inner)
+    nan = f" or {entry} != {entry}" if x.dtype.kind == "f" else ""
+    writer.line(f"if {entry} {sign} top{nan}:", deeper)
+    writer.line(f"top = {entry}", deeper + 1)
+
+
+@emits("argmax", "argmin")
+def emit_position(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """The first position of the extreme entry; of the first NaN if there is one."""
+    (x,) = given
+    dim = line.static["dim"]
+    if not x.shape:
+        out = writer.result(line)
+        writer.put(out, (), "0", 0)
+        return out
+    axes = set(range(len(x.shape))) if dim is None else {dim % len(x.shape)}
+    out = writer.result(line)
+    indices, depth = outer_loops(writer, x.shape, axes)
+    sign = ">" if line.op == "argmax" else "<"
+    writer.line(f"top, best, at_ = {x.at(indices)}, 0, 0", depth)
+    inner, deeper = inner_loops(writer, indices, x.shape, axes, depth)
+    entry = x.at(inner)
+    nan = f" or ({entry} != {entry} and top == top)" if x.dtype.kind == "f" else ""
+    writer.line(f"if {entry} {sign} top{nan}:", deeper)
+    writer.line(f"top, best = {entry}, at_", deeper + 1)
+    writer.line("at_ += 1", deeper)
+    kept = ["0"] * len(out.shape) if dim is None else kept_indices(indices, axes, line.static["keepdim"])
+    writer.put(out, kept, "best", depth)
+    return out
+
+
+@emits("cumsum")
+def emit_cumsum(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """Running sums."""
+    (x,) = given
+    out = writer.result(line)
+    axis = line.static["dim"] % len(x.shape)
+    size = x.shape[axis]
+    indices, depth = outer_loops(writer, x.shape, {axis})
+    writer.line(f"total = {typed(0, out.dtype)}", depth)
+    steps = f"{size - 1}, -1, -1" if line.static["reverse"] else f"{size}"
+    writer.line(f"for n_ in range({steps}):", depth)
+    indices[axis] = "n_"
+    writer.line(f"total += {x.at(indices)}", depth + 1)
+    writer.put(out, indices, "total", depth + 1)
+    return out
+
+
+@emits("log_softmax")
+def emit_log_softmax(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """x - max - log(sum(exp(x - max))) along one axis."""
+    (x,) = given
+    out = writer.result(line)
+    axes = {line.static["dim"] % len(x.shape)} if x.shape else set()
+    indices, depth = outer_loops(writer, x.shape, axes)
+    log_sum(writer, x, indices, axes, depth)
+    inner, deeper = inner_loops(writer, indices, x.shape, axes, depth)
+    writer.put(out, inner, f"{x.at(inner)} - top - total", deeper)
+    return out
+
+
+def log_sum(writer: Emitter, x: Place, indices: list[str], axes: set[int], depth: int) -> None:
+    """`top` is the largest entry over some axes, `total` the logarithm of the sum of exp(entry - top)."""
+    running_extreme(writer, x, indices, axes, depth, ">")
+    writer.line("total = 0.0", depth)
+    inner, deeper = inner_loops(writer, indices, x.shape, axes, depth)
+    writer.line(f"total += math.exp({x.at(inner)} - top)", deeper)
+    writer.line(f"total = {short(x.dtype)}(math.log(total))", depth)
+
+
+@emits("softmax_cross_entropy")
+def emit_cross_entropy(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """-log softmax(x)[target] of each row."""
+    x, target = given
+    out = writer.result(line)
+    rows, classes = x.shape
+    (row,), depth = writer.loops((rows,))
+    writer.line(f"best = {target.at([row])}", depth)
+    writer.line(f"if best < 0 or best >= {classes}:", depth)
+    writer.line(f'raise IndexError("softmax_cross_entropy: a target is not one of the {classes} classes")', depth + 1)
+    log_sum(writer, x, [row, "0"], {1}, depth)
+    writer.put(out, [row], f"total - ({x.at([row, 'best'])} - top)", depth)
+    return out
+
+
+@emits("matmul")
+def emit_matmul(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """The kernels' product of two matrices, for each pair; transposes are not copied."""
+    a, b = (p if p.array or p.transposed else writer.solid(p, line) for p in given)
+    if a.array is None and b.array is None:
+        a = writer.solid(a, line)
+    if line.dtypes[0].kind != "f":
+        raise writer.unsupported(line, f"dtype {line.dtypes[0]}")
+    writer.letters = 0
+    out = writer.result(line)
+    if a.array is not None and b.array is not None and len(b.shape) == 2 and len(a.shape) > 2:
+        rows = math.prod(a.shape[:-1])
+        left, there = f"{a.array}.reshape({(rows, a.shape[-1])})", f"{out.array}.reshape({(rows, out.shape[-1])})"
+        writer.line(f"{writer.use('gemm')}({left}, {b.array}, {there})")
+        return out
+    indices, depth = writer.loops(out.shape[:-2])
+    left, right, there = (matrix(p, indices) for p in (a, b, out))
+    if b.array is None:
+        writer.line(f"{writer.use('gemm_nt')}({left}, {right}, {there})", depth)
+    else:
+        writer.line(f"{writer.use('gemm')}({left}{'' if a.array else '.T'}, {right}, {there})", depth)
+    return out
+
+
+def matrix(place: Place, indices: list[str]) -> str:
+    """The matrix of a stack (transposed, if it is kept so) at the indices of the result's leading axes."""
+    lead = place.shape[:-2]
+    own = indices[len(indices) - len(lead) :]
+    at = ["0" if n == 1 else i for i, n in zip(own, lead, strict=True)]
+    array = place.array or place.transposed
+    return f"{array}[{', '.join(at)}]" if at else str(array)
