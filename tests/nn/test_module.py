@@ -399,3 +399,15 @@ def test_unflatten_undoes_flatten():
     assert nn.Unflatten(1, (3, -1))(flat).equal(x)
     with pytest.raises(RuntimeError, match="multiply up"):
         nn.Unflatten(1, (5, 2))(flat)
+
+
+def test_gradients_lie_in_memory_as_their_parameters_do():
+    """So that view(-1) works, as in PyTorch: the product behind it is transposed."""
+    layer = nn.Linear(3, 4)
+    x = tg.randn(5, 3)
+    layer(x).square().sum().backward()
+    assert layer.weight.grad.is_contiguous()
+    assert layer.weight.grad.view(-1).shape == (12,)
+    layer.zero_grad()
+    (layer(x).square().sum() + (layer.weight.T * layer.weight.T).sum()).backward()
+    assert layer.weight.grad.is_contiguous()

@@ -105,13 +105,17 @@ def through_hooks(leaf: Leaf, g: Any) -> Any:
 
 
 def own(g: Any, passed_on: set[int], record: bool = False) -> Any:
-    """The gradient as a tensor: a fresh array as it is, one that something else may hold (a view, say) copied."""
+    """The gradient as a tensor: a fresh array as it is, one that something else may hold (a view, say) copied.
+
+    In row-major order, so that `.grad.view(-1)` works and an optimizer meets it in the order of the parameter.
+    """
     array = array_of(g)
-    fresh = array.base is None and array.__class__ is np.ndarray and id(array) not in passed_on
+    fresh = array.__class__ is np.ndarray and array.base is None and array.flags.c_contiguous
+    fresh = fresh and id(array) not in passed_on
     passed_on.add(id(array))
     if isinstance(g, Value):
         return g if fresh or record else copy(g)
-    return make(array if fresh else np.array(array))
+    return make(array if fresh else np.array(array, order="C"))
 
 
 def accumulate(leaf: Leaf, g: Any, record: bool, passed_on: set[int]) -> None:
