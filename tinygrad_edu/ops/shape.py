@@ -10,7 +10,7 @@ from tinygrad_edu.engine.basis import expand
 from tinygrad_edu.engine.calls import primitive
 from tinygrad_edu.engine.domain import Family
 
-__all__ = ["cat", "expand", "mT", "narrow", "permute", "reshape", "split", "stack", "unbind"]
+__all__ = ["cat", "embed", "expand", "mT", "narrow", "permute", "reshape", "split", "stack", "unbind"]
 
 
 @primitive(domain=Family("reshape"), text="{x}.reshape({shape})", latex="{x}")
