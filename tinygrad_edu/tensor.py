@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_edu import ops
 from tinygrad_edu.engine import gradients, inplace
 from tinygrad_edu.engine.calls import results_are
-from tinygrad_edu.engine.node import Node, Output, Special, producer
+from tinygrad_edu.engine.node import Node, producer, tap
 from tinygrad_edu.engine.storage import storage_of, wrote
 from tinygrad_edu.engine.value import Cell, Leaf, make, notes
 from tinygrad_edu.engine.where import outside
@@ -122,7 +122,7 @@ class Tensor(Methods, Memory):
             def keep(g: Any) -> None:
                 cell.grad = g if g._edge is not None else ops.copy(g)
 
-            self._tap(keep)
+            notes(self).kept = (keep, tap(self._edge, keep))
 
     def _tap(self, hook: Callable[[Any], Any]) -> RemovableHandle:
         """Let `hook` see the gradient of this tensor during the walk."""
@@ -131,13 +131,7 @@ class Tensor(Methods, Memory):
             key = max(held, default=-1) + 1
             held[key] = hook
             return RemovableHandle(lambda: held.pop(key, None) and None)
-        edge = self._edge
-        node, slot = (edge.node, edge.slot) if isinstance(edge, Output) else (edge, 0)
-        entry = (slot, hook)
-        node.special = node.special or Special()
-        hooks = node.special.hooks
-        hooks.append(entry)
-        return RemovableHandle(lambda: hooks.remove(entry) if entry in hooks else None)
+        return RemovableHandle(tap(self._edge, hook))
 
     def register_hook(self, hook: Callable[[Any], Any]) -> RemovableHandle:
         """Call `hook(gradient)` when this tensor's gradient is known; a tensor it returns takes its place."""

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.engine.mode import current
-from tinygrad_edu.engine.node import producer
+from tinygrad_edu.engine.node import producer, tap
 from tinygrad_edu.engine.storage import owner, storage_of, wrote
-from tinygrad_edu.engine.value import Leaf, Value
+from tinygrad_edu.engine.value import Leaf, Value, notes
 from tinygrad_edu.engine.where import outside
 
 _ORDER = {"b": 0, "u": 1, "i": 1, "f": 2}
@@ -32,11 +32,22 @@ def assign(target: Value, value: Any, *, op: str = "assign") -> None:
     target._array[...] = new
     wrote(target._array, outside(2))
     if mode.grad and not (edge is None and isinstance(target._edge, Leaf)):
+        if target._notes is not None and target._notes.kept is not None:
+            move_kept(target, edge)
         target._edge = edge
     if mode.recorder is not None:
         if not isinstance(value, Value) and new.ndim == 0:
             mode.recorder.literal(new, value)
         mode.recorder.assign(target._array, value._array if isinstance(value, Value) else new)
+
+
+def move_kept(target: Value, edge: Any) -> None:
+    """`.grad` is the gradient of what the tensor is now: the hook that keeps it moves along."""
+    noted = notes(target)
+    if noted.kept is not None:
+        hook, remove = noted.kept
+        remove()
+        noted.kept = None if edge is None else (hook, tap(edge, hook))
 
 
 def check_assignable(target: Value, new: np.ndarray, edge: Any, grad: bool, op: str) -> None:

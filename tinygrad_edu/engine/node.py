@@ -15,7 +15,7 @@ from tinygrad_edu.engine import where as places
 from tinygrad_edu.engine.value import Const, Leaf, Value, constant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import CodeType
 
     from tinygrad_edu.engine.primitive import Plan, Primitive
@@ -119,6 +119,19 @@ def edge_of(value: Any) -> Edge:
     if isinstance(value, Value) and value._edge is not None:
         return value._edge
     return constant(value)
+
+
+def tap(edge: Node | Output, hook: Any) -> Callable[[], None]:
+    """Let the walk show the gradient at an edge to `hook`; call the result to end that, once or more often."""
+    node, slot = (edge.node, edge.slot) if isinstance(edge, Output) else (edge, 0)
+    node.special = node.special or Special()
+    hooks, entry = node.special.hooks, (slot, hook)
+    hooks.append(entry)
+
+    def remove() -> None:
+        hooks[:] = [held for held in hooks if held is not entry]
+
+    return remove
 
 
 def producer(edge: Edge) -> Node | None:

@@ -63,13 +63,17 @@ class Const:
 
 
 class Notes:
-    """What few tensors have: a gradient cell, an edge as a constant, the line that made them."""
+    """What few tensors have: a gradient cell, an edge as a constant, the line that made them.
 
-    __slots__ = ("cell", "const", "made")
+    kept -- for a computed tensor whose gradient is kept: the hook that does it, and how to remove the hook
+    """
+
+    __slots__ = ("cell", "const", "kept", "made")
 
     def __init__(self) -> None:
         self.cell: Cell | None = None
         self.const: Const | None = None
+        self.kept: tuple[Any, Any] | None = None
         self.made: Where | None = None
 
 
