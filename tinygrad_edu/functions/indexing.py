@@ -130,7 +130,7 @@ def gather(input: Any, dim: int, index: Any) -> Any:
     """result[i][j] = input[index[i][j]][j] for dim 0: entries picked along one axis."""
     at = _along("gather", input, dim, index)
     if input._array.ndim == 0:
-        return input
+        return ops.copy(input)
     template, arrays = _grid(input._array.shape, at, index)
     return ops.index(input, *arrays, template=template)
 

@@ -43,6 +43,8 @@ __all__ = [
 
 Dim = int | Sequence[int] | None
 MaxResult = namedtuple("MaxResult", ("values", "indices"))
+SortResult = namedtuple("SortResult", ("values", "indices"))
+TopkResult = namedtuple("TopkResult", ("values", "indices"))
 
 
 def dims_of(name: str, dim: Dim, ndim: int) -> tuple[int, ...]:
@@ -213,7 +215,7 @@ def _extreme(arg: Any, reduce: Any, elementwise: Any, input: Any, dim: Any, keep
             raise RuntimeError(f"{arg.name[3:]}(): expected a non-empty tensor, got shape {input._array.shape}")
         return reduce(input, dim=dims, keepdim=False)
     if input._array.ndim == 0:
-        return MaxResult(input, to_dtype(ops.ne(input, input), np.int64))
+        return MaxResult(ops.copy(input), to_dtype(ops.ne(input, input), np.int64))
     at = wrap_dim(arg.name[3:], dim, input._array.ndim)
     indices = _arg(arg, input, at, True)
     values = gather(input, at, indices)
@@ -237,6 +239,8 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     n = x._array.shape[dim]
     if n == 0:
         return reshape(ops.sum(x, dim=(dim,)) + 1, shape)
+    if n == 1:
+        x = ops.copy(x)
     while n > 1:
         half = n // 2
         low, high = (
@@ -253,7 +257,7 @@ def cumsum(input: Any, dim: int) -> Any:
     """Running sums along an axis."""
     require_tensor("cumsum", input)
     x = to_dtype(input, np.int64) if input._array.dtype.kind in "biu" else input
-    return ops.cumsum(x, dim=wrap_dim("cumsum", dim, x._array.ndim)) if x._array.ndim else x
+    return ops.cumsum(x, dim=wrap_dim("cumsum", dim, x._array.ndim)) if x._array.ndim else ops.copy(x)
 
 
 def all(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
@@ -300,8 +304,10 @@ def sort(input: Any, dim: int = -1, descending: bool = False) -> Any:
     """(values, indices) in order along an axis: argsort and gather."""
     require_tensor("sort", input)
     at = wrap_dim("sort", dim, input._array.ndim)
+    if input._array.ndim == 0:
+        return SortResult(*(reshape(part, ()) for part in sort(reshape(input, 1), 0, descending)))
     indices = ops.argsort(input, dim=at, descending=descending)
-    return namedtuple("SortResult", ("values", "indices"))(gather(input, at, indices), indices)
+    return SortResult(gather(input, at, indices), indices)
 
 
 def argsort(input: Any, dim: int = -1, descending: bool = False) -> Any:
@@ -317,4 +323,4 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True) -> Any:
     if not 0 <= k <= n:
         raise RuntimeError(f"topk: k ({k}) must lie between 0 and {n}, the size of dimension {dim}")
     indices = ops.narrow(argsort(input, at, largest), dim=at, start=0, length=k)
-    return namedtuple("TopkResult", ("values", "indices"))(gather(input, at, indices), indices)
+    return TopkResult(gather(input, at, indices), indices)

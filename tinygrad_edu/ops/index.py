@@ -78,9 +78,10 @@ def placed(x: np.ndarray, template: tuple[Any, ...], at: tuple[Any, ...]) -> tup
 
 @primitive(domain=Family("index"), text="{x}[{template}]", latex="{x}_{{[{template}]}}")
 def index(x, *at, template):
-    """x[...]: a view when the template has no holes."""
+    """x[...]: a view when the template has no holes and no step backwards."""
     view, where = placed(x, template, at)
-    return view[where].copy() if at and no_arrays(where) else view[where]
+    fresh = any(isinstance(t, Cut) and (t.step or 1) < 0 for t in template) or (at and no_arrays(where))
+    return view[where].copy() if fresh else view[where]
 
 
 @primitive(

@@ -76,7 +76,10 @@ argmin.no_gradient()
 @primitive(domain=Family("axis"), text="argsort({x})", latex=r"\mathrm{{argsort}}\,{x}")
 def argsort(x, *, dim, descending=False):
     """The positions that put the axis `dim` in order; equal entries keep theirs."""
-    return np.argsort(-x if descending else x, axis=dim, kind="stable")
+    if descending:
+        # reversed twice: equal entries keep their order, NaN comes first, and no number has to be negated
+        return np.flip(x.shape[dim] - 1 - np.argsort(np.flip(x, dim), axis=dim, kind="stable"), dim)
+    return np.argsort(x, axis=dim, kind="stable")
 
 
 argsort.no_gradient()

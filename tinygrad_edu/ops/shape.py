@@ -95,7 +95,8 @@ def split(x, *, sizes, dim):
 @primitive(domain=Family("axis"), text="unbind({x})", latex=r"\mathrm{{unbind}}({x})", outputs=None)
 def unbind(x, *, dim):
     """All slices along the axis `dim`, without that axis."""
-    return tuple(np.moveaxis(x, dim, 0))
+    rows = np.moveaxis(x, dim, 0)
+    return tuple(rows[i, ...] for i in range(len(rows)))
 
 
 def stack(*tensors: Any, dim: int) -> Any:
