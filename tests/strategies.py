@@ -142,6 +142,6 @@ def calls(draw: Any, op: Any) -> Call:
         call = draw(FAMILIES[op.domain.name](op))
     else:
         call = draw(elementwise(op.domain, op.name not in ARRAYS_ONLY))
-    for name in {"keepdim", "reverse"} & set(op.statics):
+    for name in {"keepdim", "reverse", "descending"} & set(op.statics):
         call.static.setdefault(name, draw(st.booleans()))
     return call
