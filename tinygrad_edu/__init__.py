@@ -1,5 +1,7 @@
 """tinygrad_edu: reverse-mode autodiff to read, to see and to train with, spelled like PyTorch."""
 
+import importlib as _importlib
+import typing as _typing
 import warnings as _warnings
 
 import numpy as _np
@@ -96,3 +98,13 @@ int, long = int32, int64
 bool = _np.dtype(_np.bool_)
 
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad_edu\.")
+
+if _typing.TYPE_CHECKING:
+    from tinygrad_edu import explain, viz
+
+
+def __getattr__(name: str) -> _typing.Any:
+    """The readers for people, `explain` and `viz`, are imported when they are first used."""
+    if name in ("explain", "viz"):
+        return _importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,6 +2,9 @@
 
 import ast
 import inspect
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -294,6 +297,17 @@ def test_gradients_of_the_walk_and_of_symbols_use_the_same_bound_rule():
     finally:
         rule.fn = old
         rule._bound.clear()
+
+
+def test_reading_formulas_compiles_nothing():
+    code = (
+        "import sys, tinygrad_edu as tg; assert 'tinygrad_edu.explain' not in sys.modules; tg.explain.table(); "
+        "tg.explain.gradient(tg.ops.sigmoid).evaluate(x=1.0); assert tg.kernels.backend() == 'numba'; "
+        "print([m for m in ('numba', 'scipy', 'matplotlib', 'hypothesis') if m in sys.modules])"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "TINYGRAD_EDU_KERNELS"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_no_derivative_is_written_in_explain():

@@ -7,13 +7,14 @@ code in a rule that looks at shapes and dtypes runs as always.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from itertools import count
 from typing import Any, TypeVar
 
 import numpy as np
 
-from tinygrad_edu import ops
+from tinygrad_edu import kernels, ops
 from tinygrad_edu.engine.primitive import Primitive
 from tinygrad_edu.explain.named import dtype_named, plain, shape_named
 
@@ -206,10 +207,18 @@ def apply(op: Primitive, inputs: tuple[Any, ...], static: dict[str, Any], arrays
     """The symbol (or the tuple of them) of a call; `arrays` are its outputs, if they are known."""
     given = tuple(symbol_of(v) for v in inputs)
     if arrays is None:
-        arrays = op.compute([s.value for s in given], plain(static))
+        arrays = compute(op, [s.value for s in given], static)
     call = Call(op, given, static, arrays)
     results = tuple(Symbol(value=array, call=call, slot=slot) for slot, array in enumerate(arrays))
     return results if op.outputs != 1 else results[0]
+
+
+def compute(op: Primitive, arrays: list[Any], static: dict[str, Any]) -> tuple[np.ndarray, ...]:
+    """The forward on arrays; reading a formula compiles nothing, so kernels not in use yet stay the reference ones."""
+    if "numba" in sys.modules:
+        return op.compute(arrays, plain(static))
+    with kernels.use("reference"):
+        return op.compute(arrays, plain(static))
 
 
 def matrix_product(a: Symbol, b: Symbol) -> Symbol:
@@ -264,7 +273,7 @@ def evaluate(root: Symbol, values: dict[str, Any]) -> np.ndarray:
             return symbol.value
         if symbol.call.static and moved:
             raise ValueError(f"evaluate: {symbol.call.op.name} was read for other shapes: got {', '.join(moved)}")
-        return symbol.call.op.compute(inputs, plain(symbol.call.static))[symbol.slot or 0]
+        return compute(symbol.call.op, inputs, symbol.call.static)[symbol.slot or 0]
 
     def leaf(symbol: Symbol) -> bool:
         return symbol.name in values
