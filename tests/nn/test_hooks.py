@@ -104,3 +104,20 @@ def test_backward_hooks_see_second_order():
     t = np.tanh(0.5)
     assert h.item() == pytest.approx(-2 * t * (1 - t * t))
     assert seen[0] is True
+
+
+def test_what_a_backward_hook_computes_is_part_of_a_program():
+    net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)).double()
+    x = tg.randn(4, 2, dtype=tg.float64)
+    handle = net[1].register_full_backward_hook(lambda m, gi, go: (gi[0] * 2,))
+    with tg.record() as program:
+        loss = net(x).square().mean()
+        loss.backward()
+    expected = net[0].weight.grad.numpy().copy()
+    found = [v for v in program.run().values() if np.shape(v) == expected.shape]
+    np.testing.assert_allclose(found[0], expected, rtol=1e-12)
+    net.zero_grad()
+    handle.remove()
+    for _ in range(2):
+        net(x).square().mean().backward()
+    np.testing.assert_allclose(net[0].weight.grad.numpy(), expected, rtol=1e-12)

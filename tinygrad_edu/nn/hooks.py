@@ -62,11 +62,6 @@ class Watch:
     """The backward hooks of one call: two identities in the graph, one before and one after the module."""
 
     def __init__(self, module: Module) -> None:
-        if current.get().recorder is not None:
-            raise RuntimeError(
-                f"{type(module).__name__} has full backward hooks, which are Python functions that a recorded program "
-                "cannot replay: remove them before recording"
-            )
         self.module = module
         self.places: list[int] = []
         self.count = 0

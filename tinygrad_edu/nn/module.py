@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -78,7 +79,7 @@ class Module:
     def _enter(self, outer: Mode) -> Mode:
         """The mode of the caller with this module's name added to its scope; found once per caller."""
         scope = (*outer.scope, self._known_as or self._get_name())
-        inner = Mode(outer.grad, outer.recorder, outer.anomaly, scope)
+        inner = replace(outer, scope=scope)
         # a recorder must not outlive its program
         if outer.recorder is None:
             self.__dict__["_scoped"] = (outer, inner)
