@@ -271,3 +271,18 @@ def test_what_cannot_be_drawn_is_said():
 )
 def test_entries_have_four_digits(entry, shown):
     assert viz.labels.number(entry) == shown
+
+
+def test_local_variables_and_attributes_name_what_they_hold():
+    code = """
+class Holder: pass
+def compute(x):
+    a = tg.exp(x); b = a + a; c = b.tanh()
+    held = Holder()
+    held.last = tg.sigmoid(tg.exp(c))
+    return held.last
+y = compute(tg.tensor(0.5, requires_grad=True))
+"""
+    text = source(run(code)["y"], values=False, gradients=False)
+    boxes = [label(text, f"value{i}").removesuffix("float32 ()").strip() for i in range(1, 6)]
+    assert boxes == ["a", "b", "c", "", "last"]

@@ -64,6 +64,9 @@ def assigned_name(where: Where) -> str | None:
     # Python 3.11 stops at the cache entries behind a CALL, so the call is the last instruction not after `at`
     for instruction in dis.get_instructions(code):
         if instruction.offset > at and instruction.opname not in _SKIPPED:
+            # Python 3.13 stores a local and goes on with the next in one instruction
+            if instruction.opname.startswith("STORE_FAST_"):
+                return str(instruction.argval[0])
             if instruction.opname not in _STORES and not instruction.opname.startswith("LOAD"):
                 return None
             return _stored_in(code, instruction)
