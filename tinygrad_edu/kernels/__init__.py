@@ -1,38 +1,57 @@
 """Fast functions of NumPy arrays, each in two forms: a readable reference and a compiled twin.
 
-Everything here takes arrays, in any memory layout, and returns new arrays in C order; inputs stay unchanged.
+Everything here takes arrays, in any memory layout, and returns new arrays; inputs stay unchanged. Results are in C
+order, except that elementwise kernels keep the order of their input, as NumPy does, and that images are channels-last.
 The fast twins are compiled for float32 and float64; other dtypes always take the reference.
 Nothing is compiled, and numba is not imported, before a fast twin is first called.
 
-Read `registry` first (what a kernel is), then a family: `elementwise`, `linalg`, `softmax`, `random`;
+Read `registry` first (what a kernel is), then a family: `elementwise`, `linalg`, `softmax`, `random`, or for images
+`layout`, `conv`, `pool`, `norm`;
 `jit` and `cache` are how the fast twins get compiled and kept.
 """
 
 from .cache import cache_folder, clear_cache
+from .conv import conv2d, conv2d_to_input, conv2d_to_weight, conv_size
 from .elementwise import logistic_loss, relu, sigmoid, tanh
 from .linalg import gemm, gemm_nt, matmul
+from .norm import batch_norm, batch_norm_grad, layer_norm, layer_norm_grad
+from .pool import average_windows, max_pool2d, pool_gather, pool_scatter, pool_size, spread_windows
 from .random import fill_random_bits, random_bits
 from .registry import Kernel, backend, registered, use, warmup
 from .softmax import cross_entropy, cross_entropy_grad, log_softmax, log_softmax_grad
 
 __all__ = [
     "Kernel",
+    "average_windows",
     "backend",
+    "batch_norm",
+    "batch_norm_grad",
     "cache_folder",
     "clear_cache",
+    "conv2d",
+    "conv2d_to_input",
+    "conv2d_to_weight",
+    "conv_size",
     "cross_entropy",
     "cross_entropy_grad",
     "fill_random_bits",
     "gemm",
     "gemm_nt",
+    "layer_norm",
+    "layer_norm_grad",
     "log_softmax",
     "log_softmax_grad",
     "logistic_loss",
     "matmul",
+    "max_pool2d",
+    "pool_gather",
+    "pool_scatter",
+    "pool_size",
     "random_bits",
     "registered",
     "relu",
     "sigmoid",
+    "spread_windows",
     "tanh",
     "use",
     "warmup",

@@ -9,8 +9,8 @@ gradients of each are the other two.
 
 The references walk over the taps (i, j) of the kernel and multiply matrices. The fast twins see a convolution as
 one matrix product whose left factor is never built: two tables say where in an image each output pixel begins and
-how far from there each tap reads, so that entry (p, k) of that factor is `image[pixels[p] + taps[k]]`. Their inner
-loops run along the output channels, with four pixels and four taps at a time, as in `linalg.gemm`.
+how far from there each tap reads, so that entry (p, k) of that factor is `image[pixels[p] + taps[k]]`. The loops over
+it stand in `conv_loops`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from .jit import jit
+from .conv_loops import (
+    conv_loop,
+    conv_to_input_loop,
+    conv_to_weight_loop,
+    depthwise_loop,
+    depthwise_to_input_loop,
+    depthwise_to_weight_loop,
+)
 from .layout import channels_last, empty_channels_last, zeros_channels_last
 from .registry import Array, in_c_order, kernel, same_float
 
@@ -137,7 +144,7 @@ def conv2d_to_weight(
     return w.reshape(shape)
 
 
-# the fast twins: images x (N, entries), outputs y (N, pixels, groups, O / groups), weights w (groups, taps, O / groups)
+# the fast twins
 
 
 @functools.lru_cache(maxsize=256)
@@ -148,17 +155,123 @@ def _tables(size: Pair, channels: int, per_group: int, kernel: Pair, stride: Pai
     reach = [np.arange(n) * d for n, d in zip(kernel, dilation, strict=True)]
     pixels = (along[0][:, None] * size[1] + along[1]) * channels
     taps = (reach[0][:, None, None] * size[1] + reach[1][:, None]) * channels + np.arange(per_group)
-    return pixels.reshape(-1), taps.reshape(-1)
+    return pixels.reshape(-1).astype(np.uintp), taps.reshape(-1).astype(np.uintp)
 
 
-@jit
-def conv_loop(x: Array, pixels: Array, taps: Array, w: Array, y: Array) -> None:
-    """y = conv(x, w)."""
-    groups, depth, columns = w.shape
-    per_group = taps[-1] - taps[0] + 1 if groups == 1 else _channels_per_group(taps)
-    whole = depth - depth % 4
-    for n in range(x.shape[0]):
-        for g in range(groups):
-            for block in range(0, pixels.size, 4):
-                p = min(block, pixels.size - 4)
-                b = pixels[p]
+def _padded(x: Array, padding: Padding) -> Array:
+    """x (N, C, H, W) as (N, H, W, C) with zeros around, in C order."""
+    x = x.transpose(0, 2, 3, 1)
+    if padding == ((0, 0), (0, 0)):
+        return in_c_order(x)
+    (top, bottom), (left, right) = padding
+    n, high, wide, channels = x.shape
+    out = np.zeros((n, top + high + bottom, left + wide + right, channels), x.dtype)
+    out[:, top : top + high, left : left + wide] = x
+    return out
+
+
+def _images(x: Array) -> Array:
+    """(N, ...) as (N, entries)."""
+    return x.reshape(len(x), x[0].size if len(x) else 0)
+
+
+def _taps_last(w: Array, groups: int) -> Array:
+    """w (O, C / groups, h, w) as (groups, O / groups, taps), the channels of a tap next to each other."""
+    columns = w.shape[0] // groups
+    ordered = w.reshape(groups, columns, *w.shape[1:]).transpose(0, 1, 3, 4, 2)
+    return np.ascontiguousarray(ordered).reshape(groups, columns, w[0].size)
+
+
+def _is_depthwise(groups: int, per_group: int, columns: int) -> bool:
+    return groups > 1 and per_group == columns == 1
+
+
+def _pixel_rows(y: Array, groups: int) -> Array:
+    """y (N, O, H, W) as (N, pixels, groups, O / groups); without copying when its memory is channels-last."""
+    n, outputs, high, wide = y.shape
+    return channels_last(y).reshape(n, high * wide, groups, outputs // groups)
+
+
+@conv2d.numba
+def _(x: Array, w: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Array:
+    size = _output_size(x.shape[2:], w.shape[2:], stride, padding, dilation)
+    shape = (x.shape[0], w.shape[0], *size)
+    if not same_float(x, w) or 0 in (*x.shape, *shape):
+        return conv2d.reference(x, w, stride, padding, dilation, groups)
+    _check(x.shape, w.shape, shape, size, groups)
+    padded, per_group = _padded(x, padding), w.shape[1]
+    pixels, taps = _tables(padded.shape[1:3], x.shape[1], per_group, w.shape[2:], stride, dilation)
+    y = empty_channels_last(shape, x.dtype)
+    rows, factors = _pixel_rows(y, groups), _taps_last(w, groups).swapaxes(1, 2)
+    if _is_depthwise(groups, per_group, rows.shape[3]):
+        depthwise_loop(_images(padded), pixels, taps, in_c_order(factors[..., 0].T), rows[..., 0])
+    else:
+        conv_loop(_images(padded), pixels, taps, per_group, np.ascontiguousarray(factors), rows)
+    return y
+
+
+@conv2d_to_input.numba
+def _(g: Array, w: Array, size: Pair, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Array:
+    out = _output_size(size, w.shape[2:], stride, padding, dilation)
+    per_group = w.shape[1]
+    shape = (g.shape[0], per_group * groups, *size)
+    if not same_float(g, w) or 0 in (*g.shape, *shape):
+        return conv2d_to_input.reference(g, w, size, stride, padding, dilation, groups)
+    _check(shape, w.shape, g.shape, out, groups)
+    (top, bottom), (left, right) = padding
+    high, wide = top + size[0] + bottom, left + size[1] + right
+    pixels, taps = _tables((high, wide), shape[1], per_group, w.shape[2:], stride, dilation)
+    padded = zeros_channels_last((*shape[:2], high, wide), g.dtype)
+    rows, factors, images = _pixel_rows(g, groups), _taps_last(w, groups), _images(channels_last(padded))
+    if _is_depthwise(groups, per_group, rows.shape[3]):
+        depthwise_to_input_loop(rows[..., 0], pixels, taps, in_c_order(factors[:, 0].T), images)
+    else:
+        # A row of the kernel reads neighbours when it takes all channels of undilated pixels.
+        run = per_group * (w.shape[3] if groups == dilation[1] == 1 else 1)
+        scratch = np.empty((4, taps.size), g.dtype)
+        conv_to_input_loop(rows, pixels, taps, run, per_group, factors, images, scratch)
+    if padding == ((0, 0), (0, 0)):
+        return padded
+    inner = padded[:, :, top : top + size[0], left : left + size[1]]
+    x = empty_channels_last(shape, g.dtype)
+    x[...] = inner
+    return x
+
+
+@conv2d_to_weight.numba
+def _(x: Array, g: Array, size: Pair, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Array:
+    out = _output_size(x.shape[2:], size, stride, padding, dilation)
+    per_group = x.shape[1] // max(groups, 1)
+    shape = (g.shape[1], per_group, *size)
+    if not same_float(x, g) or 0 in (*x.shape, *g.shape):
+        return conv2d_to_weight.reference(x, g, size, stride, padding, dilation, groups)
+    _check(x.shape, shape, g.shape, out, groups)
+    padded, rows = _padded(x, padding), _pixel_rows(g, groups)
+    columns = rows.shape[3]
+    pixels, taps = _tables(padded.shape[1:3], x.shape[1], per_group, size, stride, dilation)
+    w = np.empty((groups, taps.size, columns), x.dtype)
+    if _is_depthwise(groups, per_group, columns):
+        flat = np.empty((taps.size, groups), x.dtype)
+        depthwise_to_weight_loop(_images(padded), pixels, taps, rows[..., 0], flat)
+        w[...] = flat.T[..., None]
+    else:
+        conv_to_weight_loop(_images(padded), pixels, taps, per_group, rows, w)
+    ordered = w.reshape(groups, *size, per_group, columns).transpose(0, 4, 3, 1, 2)
+    return np.ascontiguousarray(ordered).reshape(shape)
+
+
+def _examples(dtype: np.dtype, kind: str) -> list[tuple[Any, ...]]:
+    """Two groups of two channels, and depthwise."""
+    found = []
+    for outputs, per_group in ((4, 2), (4, 1)):
+        groups = 4 // per_group
+        x, w, g = np.ones((1, 4, 3, 3), dtype), np.ones((outputs, per_group, 2, 2), dtype), np.ones((1, 4, 2, 2), dtype)
+        rest = ((1, 1), ((0, 0), (0, 0)), (1, 1), groups)
+        given = {"forward": (x, w), "input": (g, w, (3, 3)), "weight": (x, g, (2, 2))}
+        found.append((*given[kind], *rest))
+    return found
+
+
+conv2d.examples = lambda dtype: _examples(dtype, "forward")
+conv2d_to_input.examples = lambda dtype: _examples(dtype, "input")
+conv2d_to_weight.examples = lambda dtype: _examples(dtype, "weight")

@@ -1,0 +1,329 @@
+"""Pooling: the largest entry or the mean of windows of an image, and the adjoints.
+
+Max pooling also says where in its image it found each value, as row * W + column: its gradient puts back what comes
+from above at those places (`pool_scatter`), and the gradient of that picks it up there again (`pool_gather`).
+
+A mean goes over windows given by their first row and the one after their last, likewise for columns, so that
+`average_windows` and its adjoint `spread_windows` serve average pooling and adaptive pooling alike.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .jit import jit
+from .layout import channels_last, empty_channels_last, zeros_channels_last
+from .registry import Array, kernel, same_float
+
+Pair = tuple[int, int]
+NOWHERE = -1
+
+
+def pool_size(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
+    """How many windows an axis has; with `ceil_mode` the last one may hang over, but not begin in the padding.
+
+    Raises ValueError when there is none, or when a window could see nothing but padding.
+    """
+    reach = dilation * (kernel - 1) + 1
+    if not 0 <= 2 * padding <= reach:
+        raise ValueError(f"padding must be between 0 and half of the {reach} that a window spans, not {padding}")
+    rest = size + 2 * padding - reach + (stride - 1 if ceil_mode else 0)
+    count = rest // stride + 1
+    if ceil_mode and (count - 1) * stride >= size + padding:
+        count -= 1
+    if count < 1:
+        raise ValueError(f"a window that spans {reach} does not fit into size {size} with padding {padding}")
+    return count
+
+
+def _sizes(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool) -> Pair:
+    high, wide = (pool_size(size[a], kernel[a], stride[a], padding[a], dilation[a], ceil_mode) for a in (0, 1))
+    return high, wide
+
+
+@kernel
+@np.errstate(all="ignore")
+def max_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool) -> Any:
+    """x (N, C, H, W) -> the largest entry of every window (N, C, H', W'), and its place in the image (int64).
+
+    Of equal entries the first counts, of several NaN the last. A window of nothing but padding has -inf and place -1.
+    Raises ValueError when no window fits.
+
+    >>> max_pool2d(np.array([[[[1.0, 3.0, 3.0, 2.0]]]]), (1, 2), (1, 2), (0, 0), (1, 1), False)
+    (array([[[[3., 3.]]]]), array([[[[1, 2]]]]))
+    """
+    (high, wide), n = x.shape[2:], x.shape[:2]
+    out = _sizes((high, wide), kernel, stride, padding, dilation, ceil_mode)
+    values, places = np.full((*n, *out), -np.inf, x.dtype), np.full((*n, *out), NOWHERE)
+    for i in range(kernel[0]):
+        rows = np.arange(out[0]) * stride[0] - padding[0] + i * dilation[0]
+        a = np.flatnonzero((rows >= 0) & (rows < high))[:, None]
+        for j in range(kernel[1]):
+            columns = np.arange(out[1]) * stride[1] - padding[1] + j * dilation[1]
+            b = np.flatnonzero((columns >= 0) & (columns < wide))
+            entries, best = x[:, :, rows[a], columns[b]], values[:, :, a, b]
+            better = (entries > best) | np.isnan(entries) | (places[:, :, a, b] == NOWHERE)
+            values[:, :, a, b] = np.where(better, entries, best)
+            places[:, :, a, b] = np.where(better, rows[a] * wide + columns[b], places[:, :, a, b])
+    return values, places
+
+
+@jit
+def max_pool_loop(
+    x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, values: Array, places: Array
+) -> None:
+    """values, places (N, H', W', C) of x (N, H, W, C)."""
+    images, high, wide, channels = x.shape
+    for n in range(images):
+        for a in range(values.shape[1]):
+            for b in range(values.shape[2]):
+                empty = True
+                for i in range(kernel[0]):
+                    row = a * stride[0] - padding[0] + i * dilation[0]
+                    if row < 0 or row >= high:
+                        continue
+                    for j in range(kernel[1]):
+                        column = b * stride[1] - padding[1] + j * dilation[1]
+                        if column < 0 or column >= wide:
+                            continue
+                        place = row * wide + column
+                        if empty:
+                            for c in range(channels):
+                                values[n, a, b, c] = x[n, row, column, c]
+                                places[n, a, b, c] = place
+                            empty = False
+                        else:
+                            for c in range(channels):
+                                entry, best = x[n, row, column, c], values[n, a, b, c]
+                                better = entry > best or entry != entry
+                                values[n, a, b, c] = entry if better else best
+                                places[n, a, b, c] = place if better else places[n, a, b, c]
+                if empty:
+                    values[n, a, b] = -np.inf
+                    places[n, a, b] = NOWHERE
+
+
+@max_pool2d.numba
+def _(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool) -> Any:
+    if not same_float(x, x):
+        return max_pool2d.reference(x, kernel, stride, padding, dilation, ceil_mode)
+    shape = (*x.shape[:2], *_sizes(x.shape[2:], kernel, stride, padding, dilation, ceil_mode))
+    values, places = empty_channels_last(shape, x.dtype), empty_channels_last(shape, np.int64)
+    rows, at = values.transpose(0, 2, 3, 1), places.transpose(0, 2, 3, 1)
+    max_pool_loop(channels_last(x), kernel, stride, padding, dilation, rows, at)
+    return values, places
+
+
+def _check_places(what: str, at: Array, size: Pair) -> None:
+    if at.dtype.kind != "i":
+        raise TypeError(f"{what}: places must be signed integers, got dtype {at.dtype}")
+    if at.size and not (at.min() >= NOWHERE and at.max() < size[0] * size[1]):
+        raise IndexError(f"{what}: a place is outside of an image of size {size}")
+
+
+@kernel
+def pool_gather(x: Array, at: Array) -> Array:
+    """The entries of x (N, C, H, W) at the places `at` (N, C, H', W'), row * W + column; 0 at place -1.
+
+    Raises IndexError for a place outside of the image.
+
+    >>> pool_gather(np.array([[[[1.0, 3.0], [5.0, 2.0]]]]), np.array([[[[1, 2, 2, -1]]]]))
+    array([[[[3., 5., 5., 0.]]]])
+    """
+    _check_gather(x, at)
+    flat, places = _flat(x), _flat(at)
+    found = np.take_along_axis(flat, np.maximum(places, 0), axis=2) if flat.size else np.zeros(places.shape, x.dtype)
+    return np.where(places == NOWHERE, x.dtype.type(0), found).reshape(at.shape)
+
+
+def _flat(x: Array) -> Array:
+    """x (N, C, H, W) as (N, C, H * W)."""
+    return x.reshape(*x.shape[:2], x.shape[2] * x.shape[3])
+
+
+def _check_gather(x: Array, at: Array) -> None:
+    if x.shape[:2] != at.shape[:2]:
+        raise ValueError(f"pool_gather: images {x.shape} and places {at.shape} do not belong together")
+    _check_places("pool_gather", at, x.shape[2:])
+
+
+@jit
+def gather_loop(x: Array, at: Array, out: Array) -> None:
+    """out (N, P, C) = x (N, H * W, C) at the places (N, P, C)."""
+    images, pixels, channels = at.shape
+    for n in range(images):
+        for p in range(pixels):
+            for c in range(channels):
+                place = at[n, p, c]
+                out[n, p, c] = x[n, place, c] if place >= 0 else 0
+
+
+@pool_gather.numba
+def _(x: Array, at: Array) -> Array:
+    if not same_float(x, x) or at.dtype != np.int64 or not x.size:
+        return pool_gather.reference(x, at)
+    _check_gather(x, at)
+    out = empty_channels_last(at.shape, x.dtype)
+    gather_loop(_pixels(x), _pixels(at), _pixels(out))
+    return out
+
+
+def _pixels(x: Array) -> Array:
+    """x (N, C, H, W) as (N, H * W, C), without copying when its memory is channels-last."""
+    return channels_last(x).reshape(x.shape[0], x.shape[2] * x.shape[3], x.shape[1])
+
+
+@kernel
+def pool_scatter(g: Array, at: Array, size: Pair) -> Array:
+    """Images (N, C, *size) of zeros with every g (N, C, H', W') added at its place: the adjoint of `pool_gather`.
+
+    Raises IndexError for a place outside of the image.
+
+    >>> pool_scatter(np.array([[[[1.0, 2.0, 4.0, 8.0]]]]), np.array([[[[1, 2, 2, -1]]]]), (2, 2))
+    array([[[[0., 1.],
+             [6., 0.]]]])
+    """
+    _check_scatter(g, at, size)
+    out = np.zeros((*g.shape[:2], size[0] * size[1] + 1), g.dtype)
+    n, c = (np.arange(k) for k in g.shape[:2])
+    # Place -1 is the entry after the last, which is left out again.
+    np.add.at(out, (n[:, None, None, None], c[:, None, None], at), g)
+    return out[..., :-1].reshape(*g.shape[:2], *size)
+
+
+def _check_scatter(g: Array, at: Array, size: Pair) -> None:
+    if g.shape != at.shape:
+        raise ValueError(f"pool_scatter: upstream {g.shape} and places {at.shape} must have the same shape")
+    _check_places("pool_scatter", at, size)
+
+
+@jit
+def scatter_loop(g: Array, at: Array, out: Array) -> None:
+    """Add g (N, P, C) to out (N, H * W, C) at the places (N, P, C)."""
+    images, pixels, channels = at.shape
+    for n in range(images):
+        for p in range(pixels):
+            for c in range(channels):
+                place = at[n, p, c]
+                if place >= 0:
+                    out[n, place, c] += g[n, p, c]
+
+
+@pool_scatter.numba
+def _(g: Array, at: Array, size: Pair) -> Array:
+    if not same_float(g, g) or at.dtype != np.int64:
+        return pool_scatter.reference(g, at, size)
+    _check_scatter(g, at, size)
+    out = zeros_channels_last((*g.shape[:2], *size), g.dtype)
+    scatter_loop(_pixels(g), _pixels(at), _pixels(out))
+    return out
+
+
+@kernel
+@np.errstate(all="ignore")
+def average_windows(x: Array, rows: Array, columns: Array, divisor: Array) -> Array:
+    """The sum of every window of x (N, C, H, W), divided by its `divisor` (H', W') -> (N, C, H', W').
+
+    rows (H', 2) and columns (W', 2), int64, have the first row or column of a window and the one after its last.
+
+    >>> average_windows(np.ones((1, 1, 1, 4)), np.array([[0, 1]]), np.array([[0, 2], [1, 4]]), np.array([[2.0, 1.0]]))
+    array([[[[1., 3.]]]])
+    """
+    out = np.empty((*x.shape[:2], len(rows), len(columns)), np.result_type(x, divisor))
+    for a, (top, bottom) in enumerate(rows):
+        for b, (left, right) in enumerate(columns):
+            out[:, :, a, b] = x[:, :, top:bottom, left:right].sum((2, 3)) / divisor[a, b]
+    return out
+
+
+@jit
+def average_loop(x: Array, rows: Array, columns: Array, divisor: Array, out: Array) -> None:
+    """out (N, H', W', C) = the means of the windows of x (N, H, W, C)."""
+    for n in range(out.shape[0]):
+        for a in range(out.shape[1]):
+            for b in range(out.shape[2]):
+                out[n, a, b] = 0
+                for row in range(rows[a, 0], rows[a, 1]):
+                    for column in range(columns[b, 0], columns[b, 1]):
+                        for c in range(out.shape[3]):
+                            out[n, a, b, c] += x[n, row, column, c]
+                for c in range(out.shape[3]):
+                    out[n, a, b, c] /= divisor[a, b]
+
+
+@average_windows.numba
+def _(x: Array, rows: Array, columns: Array, divisor: Array) -> Array:
+    if not same_float(x, divisor):
+        return average_windows.reference(x, rows, columns, divisor)
+    out = empty_channels_last((*x.shape[:2], len(rows), len(columns)), x.dtype)
+    average_loop(channels_last(x), rows, columns, divisor, out.transpose(0, 2, 3, 1))
+    return out
+
+
+@kernel
+@np.errstate(all="ignore")
+def spread_windows(g: Array, size: Pair, rows: Array, columns: Array, divisor: Array) -> Array:
+    """g (N, C, H', W'), divided, added to every entry of its window -> (N, C, *size): `average_windows`' adjoint.
+
+    >>> rows, columns = np.array([[0, 1]]), np.array([[0, 2], [1, 4]])
+    >>> spread_windows(np.array([[[[6.0, 1.0]]]]), (1, 4), rows, columns, np.ones((1, 2)))
+    array([[[[6., 7., 1., 1.]]]])
+    """
+    _check_windows(g.shape[2:], rows, columns, divisor)
+    out = np.zeros((*g.shape[:2], *size), np.result_type(g, divisor))
+    for a, (top, bottom) in enumerate(rows):
+        for b, (left, right) in enumerate(columns):
+            out[:, :, top:bottom, left:right] += (g[:, :, a, b] / divisor[a, b])[:, :, None, None]
+    return out
+
+
+def _check_windows(size: Any, rows: Array, columns: Array, divisor: Array) -> None:
+    if not size == (len(rows), len(columns)) == divisor.shape:
+        raise ValueError(
+            f"spread_windows: g has images of {size}, there are {divisor.shape} windows; they must be equal"
+        )
+
+
+@jit
+def spread_loop(g: Array, rows: Array, columns: Array, divisor: Array, out: Array) -> None:
+    """Add g (N, H', W', C), divided, to the windows of out (N, H, W, C)."""
+    share = np.empty(g.shape[3], g.dtype)
+    for n in range(g.shape[0]):
+        for a in range(g.shape[1]):
+            for b in range(g.shape[2]):
+                for c in range(g.shape[3]):
+                    share[c] = g[n, a, b, c] / divisor[a, b]
+                for row in range(rows[a, 0], rows[a, 1]):
+                    for column in range(columns[b, 0], columns[b, 1]):
+                        for c in range(g.shape[3]):
+                            out[n, row, column, c] += share[c]
+
+
+@spread_windows.numba
+def _(g: Array, size: Pair, rows: Array, columns: Array, divisor: Array) -> Array:
+    if not same_float(g, divisor):
+        return spread_windows.reference(g, size, rows, columns, divisor)
+    _check_windows(g.shape[2:], rows, columns, divisor)
+    out = zeros_channels_last((*g.shape[:2], *size), g.dtype)
+    spread_loop(channels_last(g), rows, columns, divisor, out.transpose(0, 2, 3, 1))
+    return out
+
+
+def _examples(dtype: Any) -> dict[str, list[tuple[Any, ...]]]:
+    x, place, whole = np.ones((1, 1, 2, 2), dtype), np.zeros((1, 1, 1, 1), np.int64), np.array([[0, 2]])
+    return {
+        "max": [(x, (2, 2), (2, 2), (0, 0), (1, 1), False)],
+        "gather": [(x, place)],
+        "scatter": [(x[:, :, :1, :1], place, (2, 2))],
+        "average": [(x, whole, whole, np.ones((1, 1), dtype))],
+        "spread": [(x[:, :, :1, :1], (2, 2), whole, whole, np.ones((1, 1), dtype))],
+    }
+
+
+max_pool2d.examples = lambda dtype: _examples(dtype)["max"]
+pool_gather.examples = lambda dtype: _examples(dtype)["gather"]
+pool_scatter.examples = lambda dtype: _examples(dtype)["scatter"]
+average_windows.examples = lambda dtype: _examples(dtype)["average"]
+spread_windows.examples = lambda dtype: _examples(dtype)["spread"]
