@@ -110,25 +110,26 @@ class Tensor(Methods, Memory):
     @property
     def retains_grad(self) -> bool:
         """Whether this computed tensor keeps its gradient."""
-        return producer(self._edge) is not None and self._cell is not None
+        return self._notes is not None and self._notes.kept is not None
 
     def retain_grad(self) -> None:
         """Keep the gradient of this computed tensor in `.grad`."""
         if self._edge is None:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-        if not self.is_leaf and self._cell is None:
-            cell = notes(self).cell = Cell()
+        noted = notes(self)
+        if not self.is_leaf and noted.kept is None:
+            cell = noted.cell = noted.cell or Cell()
 
             def keep(g: Any) -> None:
-                cell.grad = g if g._edge is not None else ops.copy(g)
+                cell.add(g if g._edge is not None else ops.copy(g))
 
-            notes(self).kept = (keep, tap(self._edge, keep))
+            noted.kept = (keep, tap(self._edge, keep, keeper=True))
 
     def _tap(self, hook: Callable[[Any], Any]) -> RemovableHandle:
         """Let `hook` see the gradient of this tensor during the walk."""
         if isinstance(self._edge, Leaf):
             held = self._edge.cell.hooks
-            key = max(held, default=-1) + 1
+            key = object()
             held[key] = hook
             return RemovableHandle(lambda: held.pop(key, None) and None)
         return RemovableHandle(tap(self._edge, hook))

@@ -26,9 +26,12 @@ class no_grad(switched):
 
 
 class enable_grad(switched):
-    """Inside a `no_grad` block, record again."""
+    """Inside a `no_grad` block, record again.  Also a decorator."""
 
-    def __init__(self) -> None:
+    def __new__(cls, func: Any = None) -> Any:
+        return super().__new__(cls) if func is None else cls()(func)
+
+    def __init__(self, func: Any = None) -> None:
         super().__init__(grad=True)
 
 
@@ -46,6 +49,10 @@ class set_grad_enabled(switched):
         super().__init__(grad=bool(mode))
         self._before = current.get().grad
         current.set(replace(current.get(), grad=bool(mode)))
+
+    def __call__(self, func: Any) -> Any:
+        current.set(replace(current.get(), grad=self._before))
+        return super().__call__(func)
 
     def __exit__(self, *exc: object) -> None:
         super().__exit__(*exc)

@@ -166,7 +166,7 @@ def gathered(node: Node, table: Table, tensors: bool) -> Any:
         if parts[slot] is None:
             zeros = literal(np.zeros(edge.shape, edge.dtype), 0.0)
             parts[slot] = make(zeros) if tensors else zeros
-    for slot, hook in tuple(node.special.hooks if node.special else ()):
+    for slot, hook in (*node.special.hooks, *node.special.keepers) if node.special else ():
         parts[slot] = hooked(hook, parts[slot], tensors)
     if not node.outputs:
         return parts[0]
@@ -175,13 +175,18 @@ def gathered(node: Node, table: Table, tensors: bool) -> Any:
 
 def hooked(hook: Any, g: Any, tensors: bool) -> Any:
     """Call one hook with the gradient as a tensor; what it returns, if anything, takes its place."""
-    given = g if tensors else make(g)
+    given = g if tensors else make(np.asarray(g))
     answer = hook(given)
     if answer is None:
-        return g
-    if not isinstance(answer, Value) or answer._array.shape != given._array.shape:
-        raise RuntimeError(f"a hook must return None or a tensor of shape {given._array.shape}, not {answer!r}")
-    return answer if tensors else answer._array
+        answer = given
+    if not isinstance(answer, Value):
+        raise TypeError(f"a hook must return None or a tensor, not {type(answer).__name__}")
+    if answer._array.shape != given._array.shape:
+        raise RuntimeError(
+            f"a hook must return a gradient of shape {given._array.shape}, not one of shape {answer._array.shape}"
+        )
+    # a view of it: nobody may write into an array that the hook's owner still holds
+    return answer if tensors else answer._array[...]
 
 
 def check_versions(node: Node) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.engine.backward import hooked, walk
-from tinygrad_edu.engine.basis import copy
+from tinygrad_edu.engine.basis import cast, copy
 from tinygrad_edu.engine.mode import current, literal, switched
 from tinygrad_edu.engine.node import Edge
 from tinygrad_edu.engine.storage import wrote
-from tinygrad_edu.engine.value import Leaf, Value, array_of, make
+from tinygrad_edu.engine.value import Cell, Leaf, Value, array_of, make, notes
 
 
 def backward(
@@ -31,9 +31,11 @@ def backward(
     for edge, g in found.items():
         if isinstance(edge, Leaf):
             accumulate(edge, g, create_graph, passed_on)
-        elif inputs is not None:
-            owner = next(v for v in inputs if v._edge is edge)
-            owner.grad = g if isinstance(g, Value) else make(np.array(g))  # type: ignore[attr-defined]
+        else:
+            noted = notes(next(v for v in inputs or () if v._edge is edge))
+            if noted.kept is None:
+                noted.cell = noted.cell or Cell()
+                noted.cell.add(own(g, passed_on, create_graph))
 
 
 def grad(
@@ -76,11 +78,15 @@ def starts(outputs: Sequence[Value], gradients: Sequence[Value | None], record: 
                     f"{output._array.shape}: reduce it with sum() or mean(), or pass gradient="
                 )
             g = make(literal(np.ones_like(output._array), 1.0))
+        elif not isinstance(g, Value):
+            raise TypeError(f"gradients can be tensors or None, not {type(g).__name__}: use tinygrad_edu.tensor(...)")
         elif g._array.shape != output._array.shape:
             raise RuntimeError(
                 f"the gradient given has shape {g._array.shape}, the output has shape {output._array.shape}: "
                 "they must be equal"
             )
+        if g._array.dtype != output._array.dtype:
+            g = cast(g, dtype=output._array.dtype)
         if recorder is not None:
             recorder.gradient(g._array, output._edge)
         roots.append((output._edge, g if record or recorder is not None else make(g._array)))
@@ -136,5 +142,5 @@ def accumulate(leaf: Leaf, g: Any, record: bool, passed_on: set[int]) -> None:
             np.add(held._array, g, out=held._array)
             wrote(held._array, None)
         recorder = current.get().recorder
-        if recorder is not None:
+        if recorder is not None and cell.grad is not None:
             recorder.gradient(cell.grad._array, leaf)

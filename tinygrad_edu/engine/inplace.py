@@ -47,7 +47,7 @@ def move_kept(target: Value, edge: Any) -> None:
     if noted.kept is not None:
         hook, remove = noted.kept
         remove()
-        noted.kept = None if edge is None else (hook, tap(edge, hook))
+        noted.kept = None if edge is None else (hook, tap(edge, hook, keeper=True))
 
 
 def check_assignable(target: Value, new: np.ndarray, edge: Any, grad: bool, op: str) -> None:

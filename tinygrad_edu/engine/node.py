@@ -85,13 +85,17 @@ class Node:
 
 
 class Special:
-    """What few nodes have: the (shape, dtype) of several outputs, and hooks (slot, function)."""
+    """What few nodes have: the (shape, dtype) of several outputs, and hooks (slot, function).
 
-    __slots__ = ("hooks", "outputs")
+    keepers -- hooks that keep a gradient: they see it last, as the other hooks have left it
+    """
+
+    __slots__ = ("hooks", "keepers", "outputs")
 
     def __init__(self, outputs: tuple[tuple[tuple[int, ...], np.dtype], ...] = ()) -> None:
         self.outputs = outputs
         self.hooks: list[tuple[int, Any]] = []
+        self.keepers: list[tuple[int, Any]] = []
 
 
 class Output:
@@ -121,11 +125,11 @@ def edge_of(value: Any) -> Edge:
     return constant(value)
 
 
-def tap(edge: Node | Output, hook: Any) -> Callable[[], None]:
+def tap(edge: Node | Output, hook: Any, keeper: bool = False) -> Callable[[], None]:
     """Let the walk show the gradient at an edge to `hook`; call the result to end that, once or more often."""
     node, slot = (edge.node, edge.slot) if isinstance(edge, Output) else (edge, 0)
     node.special = node.special or Special()
-    hooks, entry = node.special.hooks, (slot, hook)
+    hooks, entry = node.special.keepers if keeper else node.special.hooks, (slot, hook)
     hooks.append(entry)
 
     def remove() -> None:

@@ -25,8 +25,12 @@ class Cell:
 
     def __init__(self) -> None:
         self.grad: Value | None = None
-        self.hooks: dict[int, Any] = {}
+        self.hooks: dict[object, Any] = {}
         self.lock = threading.Lock()
+
+    def add(self, g: Any) -> None:
+        """Add a gradient of a computed tensor to what was kept before, as a new tensor."""
+        self.grad = g if self.grad is None else self.grad + g
 
 
 class Leaf:

@@ -234,6 +234,8 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     if input._array.ndim == 0:
         raise IndexError("unbind: a 0-d tensor has no dimension to iterate over")
     at = wrap_dim("unbind", dim, input._array.ndim)
+    if input._array.shape[at] == 0:
+        return ()
     return tuple(shares(part, input) for part in ops.unbind(input, dim=at))
 
 
