@@ -6,12 +6,14 @@ so a backward written with tensor operations can be differentiated again.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinygrad_edu.engine.calls import primitive
 from tinygrad_edu.engine.mode import current, switched
+from tinygrad_edu.engine.plan import Plan, add, checked
 from tinygrad_edu.engine.primitive import Primitive
 from tinygrad_edu.engine.value import Value, make
 from tinygrad_edu.tensor import Tensor
@@ -81,7 +83,7 @@ class Function:
                 raise TypeError(f"{cls.__name__}.forward must return tensors, output {i} is {type(out).__name__}")
         if not (current.get().grad and any(ctx.needs_input_grad)):
             return given
-        op = _operation(cls, ctx, args, outputs)
+        op = _Call(cls, ctx, args, outputs)
         tensors = [a for a in args if isinstance(a, Value)]
         arrays = tuple(o._array if all(o._array is not t._array for t in tensors) else o._array[...] for o in outputs)
         _remember(ctx, tensors, outputs)
@@ -90,76 +92,129 @@ class Function:
         return tuple(results) if isinstance(given, tuple) else results[0]
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where a saved tensor is found at the time of backward: which "input" or "output" it is."""
+
+    kind: str
+    at: int
+
+
 def _remember(ctx: Context, inputs: list[Any], outputs: tuple[Any, ...]) -> None:
     """Turn saved inputs and outputs into places, so that backward sees them with their history and versions."""
     places: list[Any] = []
     for saved in ctx._saved:
-        same = [("input", i) for i, t in enumerate(inputs) if t is saved]
-        same += [("output", i) for i, t in enumerate(outputs) if t is saved]
+        same = [_Place("input", i) for i, t in enumerate(inputs) if t is saved]
+        same += [_Place("output", i) for i, t in enumerate(outputs) if t is saved]
         places.append(same[0] if same else saved)
     ctx._saved = tuple(places)
 
 
-def _operation(cls: type[Function], ctx: Context, args: tuple[Any, ...], outputs: tuple[Any, ...]) -> Primitive:
-    """An unregistered primitive for one call: its pullback runs `backward` once and hands out the parts."""
-    positions = [i for i, a in enumerate(args) if isinstance(a, Value)]
-    several = len(outputs) > 1
-    without = tuple(k for k, o in enumerate(outputs) if id(o) in ctx._without or o._array.dtype.kind != "f")
-    memo: dict[int, Any] = {}
+class _Call(Primitive):
+    """An unregistered primitive for one call: its gradients are the parts of what `backward` returns."""
 
-    def forward(*inputs: Any) -> Any:
-        raise NotImplementedError(f"{cls.__name__} cannot be replayed: it is a Python function, not a primitive")
+    def __init__(self, cls: type[Function], ctx: Context, args: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
+        def forward(*inputs: Any) -> Any:
+            raise NotImplementedError(f"{cls.__name__} cannot be replayed: it is a Python function, not a primitive")
 
-    forward.__name__ = cls.__name__
-    forward.__module__ = cls.__module__
-    op = Primitive(forward, outputs=1 if not several else None, auxiliary=without if several else ())
+        forward.__name__ = cls.__name__
+        forward.__module__ = cls.__module__
+        several = len(outputs) > 1
+        self.without = [k for k, o in enumerate(outputs) if id(o) in ctx._without or o._array.dtype.kind != "f"]
+        auxiliary = tuple(self.without) if several else ()
+        super().__init__(forward, outputs=None if several else 1, auxiliary=auxiliary, broadcasts=True)
+        self.cls, self.ctx, self.count = cls, ctx, len(args)
+        self.positions = [i for i, a in enumerate(args) if isinstance(a, Value)]
+        self.given = [args[i]._array.shape for i in self.positions]
+        self.shapes = [(o._array.shape, o._array.dtype) for o in outputs]
+        self.pullback(inputs=lambda g, i, inputs, z: self.gradients(g, (*inputs, z))[i])
 
-    def pullback(g: Any, i: int, inputs: Any, z: Any) -> Any:
-        if id(g) not in memo:
-            memo.clear()
-            memo[id(g)] = (g, _run_backward(cls, ctx, g, inputs, z, len(args), without, outputs))
-        part = memo[id(g)][1][positions[i]]
-        given = args[positions[i]]
-        if part is None:
-            part = make(np.zeros_like(given._array))
-        return part if isinstance(g, Value) or (isinstance(g, tuple) and isinstance(g[0], Value)) else part._array
+    def plan(self, needs: Any, count: int) -> Plan:
+        """What this call keeps is what `save_for_backward` was given."""
+        return _Plan(self, tuple(i for i in range(count) if needs >> i & 1), count)
 
-    op.pullback(inputs=pullback)
-    return op
+    def gradients(self, g: Any, saved: tuple[Any, ...]) -> list[Any]:
+        """One walk's call of `backward`: a gradient (or None) for each tensor among the arguments."""
+        parts = _run_backward(self, g, saved[:-1], saved[-1])
+        return [parts[position] for position in self.positions]
 
 
-def _run_backward(
-    cls: type[Function], ctx: Context, g: Any, inputs: Any, z: Any, count: int, without: Any, outputs: Any
-) -> Any:
+class _Plan(Plan):
+    """The plan of one call: `backward` runs once in each walk, however many inputs need a gradient."""
+
+    def __init__(self, op: _Call, needs: tuple[int, ...], count: int) -> None:
+        places = [p for p in op.ctx._saved if isinstance(p, _Place)]
+        inputs = {p.at for p in places if p.kind == "input"}
+        self.op, self.needs, self.source = op, needs, f"{op.name}.backward"
+        self.slots = {p.at for p in places if p.kind == "output"}
+        self.keep = (*(i in inputs for i in range(count)), bool(self.slots))
+        self.keeps = any(self.keep)
+
+    @property
+    def pulls(self) -> Any:  # type: ignore[override]
+        """(input position, rule, part): the first part that is asked for runs `backward`, the others share it."""
+        found: list[Any] = []
+
+        def part(i: int) -> Any:
+            def bound(g: Any, saved: tuple[Any, ...], node: Any) -> Any:
+                if not found:
+                    found.extend(self.op.gradients(g, saved))
+                r = found[i]
+                return make(np.zeros(node.inputs[i].shape, node.inputs[i].dtype)) if r is None else r
+
+            return bound
+
+        return [(i, self.op.rules["inputs"], part(i)) for i in self.needs]
+
+    def pull(self, node: Any, g: Any, table: Any, owned: Any) -> None:  # type: ignore[override]
+        """The gradients as arrays; views, since the user may hold what `backward` returned."""
+        for i, r in enumerate(self.op.gradients(g, node.saved)):
+            if i in self.needs and r is not None:
+                add(table, node.inputs[i], checked(r._array[...], node.inputs[i], node, True))
+
+
+def _run_backward(op: _Call, g: Any, inputs: Any, z: Any) -> tuple[Any, ...]:
     """Call the user's backward on tensors and check what it returns."""
-    wrap = lambda a: make(a) if isinstance(a, np.ndarray) else a  # noqa: E731
     given = iter(g if isinstance(g, tuple) else (g,))
+    several = len(op.shapes) > 1
     upstream = [
-        make(np.zeros_like(o._array)) if k in without and len(outputs) > 1 else wrap(next(given))
-        for k, o in enumerate(outputs)
+        make(np.zeros(*made)) if several and k in op.without else _wrapped(next(given))
+        for k, made in enumerate(op.shapes)
     ]
-    zs = z if isinstance(z, tuple) else (z,)
-    places = ctx._saved
-    ctx._saved = tuple(
-        wrap((inputs if p[0] == "input" else zs)[p[1]])
-        if isinstance(p, tuple) and len(p) == 2 and p[0] in ("input", "output")
-        else p
-        for p in places
-    )
+    held = {"input": inputs, "output": z if several else (z,)}
+    places = op.ctx._saved
+    op.ctx._saved = tuple(_wrapped(held[p.kind][p.at]) if isinstance(p, _Place) else p for p in places)
     try:
-        answer = cls.backward(ctx, *upstream)
+        answer = op.cls.backward(op.ctx, *upstream)
     finally:
-        ctx._saved = places
+        op.ctx._saved = places
     parts = answer if isinstance(answer, tuple) else (answer,)
-    if len(parts) != count:
+    if len(parts) != op.count:
         raise RuntimeError(
-            f"{cls.__name__}.backward returned {len(parts)} gradients, expected {count}: one per input of forward "
+            f"{op.name}.backward returned {len(parts)} gradients, expected {op.count}: one per input of forward "
             "(None for inputs without a gradient)"
         )
     for part in parts:
         if part is not None and not isinstance(part, Tensor):
-            raise TypeError(f"{cls.__name__}.backward must return tensors or None, not {type(part).__name__}")
+            raise RuntimeError(f"{op.name}.backward must return tensors or None, not {type(part).__name__}")
+    for i, position in enumerate(op.positions):
+        part, shape = parts[position], op.given[i]
+        if part is not None and not _sums_to(part._array.shape, shape):
+            raise RuntimeError(
+                f"{op.name}.backward returned a gradient of shape {part._array.shape} for input {position}, which has "
+                f"shape {shape}"
+            )
     return parts
+
+
+def _sums_to(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether summing over axes that were broadcast gives the wanted shape."""
+    lead = len(shape) - len(wanted)
+    return lead >= 0 and all(w in (n, 1) for n, w in zip(shape[lead:], wanted, strict=True))
+
+
+def _wrapped(value: Any) -> Any:
+    return make(np.asarray(value)) if isinstance(value, (np.ndarray, np.generic)) else value
 
 
 __all__ = ["Context", "Function", "primitive"]

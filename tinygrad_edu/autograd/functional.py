@@ -24,6 +24,13 @@ def _call(func: Callable[..., Any], inputs: Any, history: bool) -> tuple[Any, li
     return func(*xs), xs
 
 
+def _gradients(y: Any, xs: list[Any], v: Any = None, **options: Any) -> tuple[Any, ...]:
+    """The gradients; zeros where y does not depend on an input, or on any."""
+    if not y.requires_grad:
+        return tuple(make(np.zeros_like(x._array)) for x in xs)
+    return grad(y, xs, v, materialize_grads=True, **options)
+
+
 def _like(parts: Any, inputs: Any) -> Any:
     """A tuple when the inputs were one."""
     return tuple(parts) if isinstance(inputs, tuple) else parts[0]
@@ -38,7 +45,7 @@ def vjp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
     """
     with enable_grad():
         y, xs = _call(func, inputs, create_graph)
-        g = grad(y, xs, v, create_graph=create_graph, materialize_grads=True)
+        g = _gradients(y, xs, v, create_graph=create_graph)
     return (y if create_graph else y.detach()), _like(g, inputs)
 
 
@@ -48,7 +55,7 @@ def jvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
         y, xs = _call(func, inputs, create_graph)
         vs = [make(np.ones_like(x._array)) for x in xs] if v is None else list(v) if isinstance(v, tuple) else [v]
         u = make(np.zeros_like(y._array)).requires_grad_()
-        back = grad(y, xs, u, create_graph=True, materialize_grads=True)
+        back = _gradients(y, xs, u, create_graph=True)
         live = [(b, w) for b, w in zip(back, vs, strict=True) if b.requires_grad]
         if not live:
             return y.detach(), make(np.zeros_like(y._array))
@@ -70,7 +77,7 @@ def jacobian(func: Callable[..., Any], inputs: Any, create_graph: bool = False) 
         for k in range(y._array.size):
             one = np.zeros_like(y._array)
             one.flat[k] = 1
-            parts = grad(y, xs, make(one), retain_graph=True, create_graph=create_graph, materialize_grads=True)
+            parts = _gradients(y, xs, make(one), retain_graph=True, create_graph=create_graph)
             for row, part in zip(rows, parts, strict=True):
                 row.append(part)
     shape = tuple(y.shape)
@@ -83,23 +90,28 @@ def jacobian(func: Callable[..., Any], inputs: Any, create_graph: bool = False) 
     )
 
 
-def hessian(func: Callable[..., Any], inputs: Tensor, create_graph: bool = False) -> Any:
-    """The second derivatives of a scalar function: shape (*x, *x)."""
+def hessian(func: Callable[..., Any], inputs: Any, create_graph: bool = False) -> Any:
+    """The second derivatives of a scalar function: shape (*x, *x); a tuple of tuples when the inputs are a tuple."""
 
-    def first(x: Tensor) -> Any:
-        y = func(x)
-        if y._array.size != 1:
-            raise RuntimeError(f"hessian: the function must return a single value, got shape {tuple(y.shape)}")
-        return grad(y, x, create_graph=True, materialize_grads=True)[0]
+    def first(k: int) -> Callable[..., Any]:
+        def derivative(*xs: Tensor) -> Any:
+            y = func(*xs)
+            if y._array.size != 1:
+                raise RuntimeError(f"hessian: the function must return a single value, got shape {tuple(y.shape)}")
+            return _gradients(y, list(xs), create_graph=True)[k]
 
-    return jacobian(first, inputs, create_graph)
+        return derivative
+
+    if not isinstance(inputs, tuple):
+        return jacobian(first(0), inputs, create_graph)
+    return tuple(jacobian(first(k), inputs, create_graph) for k in range(len(inputs)))
 
 
 def hvp(func: Callable[..., Any], inputs: Tensor, v: Tensor) -> tuple[Any, Any]:
     """(func(x), H v): the Hessian-vector product, without the Hessian."""
     with enable_grad():
         y, (x,) = _call(func, inputs, False)
-        (first,) = grad(y, x, create_graph=True, materialize_grads=True)
+        (first,) = _gradients(y, [x], create_graph=True)
         if not first.requires_grad:
             return y.detach(), make(np.zeros_like(x._array))
         (out,) = grad(first, x, v, materialize_grads=True)
