@@ -11,7 +11,6 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from tinygrad_edu.datasets.base import Pictures
-from tinygrad_edu.datasets.fetch import fetch
 from tinygrad_edu.datasets.idx import read_idx
 from tinygrad_edu.datasets.places import VARIABLE, data_folders, download_folder
 from tinygrad_edu.functions.creation import from_numpy
@@ -110,6 +109,9 @@ class MNIST(Pictures):
 
     def _fetch(self, name: str) -> Path:
         """Download one file."""
+        # Here, because most never need the network, and its modules take long to import.
+        from tinygrad_edu.datasets.fetch import fetch
+
         shape, md5 = self.resources[name]
         target = download_folder(self.root) / self.folders[0] / f"{name}.gz"
         urls = [f"{mirror}{target.name}" for mirror in self.mirrors]
