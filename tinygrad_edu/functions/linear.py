@@ -18,7 +18,7 @@ def matmul(input: Any, other: Any) -> Any:
     if not (isinstance(input, Value) and isinstance(other, Value)):
         require_tensor("matmul", input)
         require_tensor("matmul", other, "other")
-    if input._array.dtype is not other._array.dtype:
+    if input._array.dtype != other._array.dtype:
         raise RuntimeError(
             f"matmul: expected both tensors to have the same dtype, but got {input._array.dtype} and "
             f"{other._array.dtype}: cast one of them (.float(), .double())"
