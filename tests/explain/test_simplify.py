@@ -10,6 +10,7 @@ from tinygrad_edu import explain, ops
 from tinygrad_edu.explain.symbol import symbol_of
 
 x, y, w = (explain.symbol(name) for name in "xyw")
+A, B = explain.symbol("A", (2, 2)), explain.symbol("B", (2, 2))
 
 SHAPES = [{}, {"x": (3,), "y": (2, 3), "w": ()}, {"x": (2, 1), "y": (3,), "w": (1,)}, {"x": (0,), "y": (), "w": (1,)}]
 
@@ -69,10 +70,24 @@ def test_simplifying_twice_is_simplifying_once(symbol):
         (x**0.5 * x**0.5, "(x ** 0.5) ** 2"),
         (2**x, "2 ** x"),
         (symbol_of(2.0) + 3, "5"),
+        (A.mT.mT, "A"),
+        ((A.mT @ B).mT, "Bᵀ @ A"),
+        ((A.mT @ B.mT).mT, "B @ A"),
+        ((A @ A).mT, "(A @ A)ᵀ"),
+        ((2 * A.mT.mT).mT, "(2 * A)ᵀ"),
     ],
 )
 def test_readings(symbol, text):
     assert explain.simplify(symbol).text() == text
+
+
+def test_transposes_keep_the_value():
+    """Also of a batch of products, whose leading axes broadcast."""
+    a, b = explain.symbol("a", (3, 1, 2, 4)), explain.symbol("b", (5, 2, 3))
+    symbol = (a.mT @ b).mT
+    values = {"a": np.sin(np.arange(24.0)).reshape(3, 1, 2, 4), "b": np.cos(np.arange(30.0)).reshape(5, 2, 3)}
+    assert explain.simplify(symbol).text() == "bᵀ @ a"
+    np.testing.assert_allclose(explain.simplify(symbol).evaluate(**values), symbol.evaluate(**values), rtol=1e-12)
 
 
 def test_what_has_a_shape_keeps_it():

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.engine.node import Node, edge_of
+from tinygrad_edu.engine.node import Edge, Node, edge_of, producer
+from tinygrad_edu.engine.primitive import registry
 from tinygrad_edu.engine.replay import edges_of
 from tinygrad_edu.engine.value import Const, Leaf, Value
 from tinygrad_edu.engine.where import assigned_name, describe
-from tinygrad_edu.explain.chain import pull
+from tinygrad_edu.explain.chain import differentiate, key, leaves
 from tinygrad_edu.explain.names import variable, variables
 from tinygrad_edu.explain.simplify import simplify
 from tinygrad_edu.explain.symbol import Symbol, apply
@@ -50,7 +52,9 @@ class Explanation:
 
 
 def explain(tensor: Any) -> Explanation:
-    """What computed a tensor, on which line, and the local derivative of each input.
+    """What computed a tensor, on which line, and the local derivative of each input that needs one.
+
+    An `autograd.Function` has none to show: its backward is Python.
 
     >>> import tinygrad_edu as tg
     >>> from tinygrad_edu import explain
@@ -64,64 +68,79 @@ def explain(tensor: Any) -> Explanation:
     """
     if not isinstance(tensor, Value):
         raise TypeError(f"explain() takes a tensor, not {type(tensor).__name__}")
-    edge = edge_of(tensor)
-    array = tensor._array
+    edge, array = edge_of(tensor), tensor._array
     if isinstance(edge, (Leaf, Const)):
         name = assigned_name(edge.made) if edge.made is not None else None
         what = "leaf" if isinstance(edge, Leaf) else "constant"
         return Explanation(name or "x", what, array.shape, array.dtype, "", describe(edge.made), {})
     node = edge if isinstance(edge, Node) else edge.node
-    result, found = local(node)
-    z = result if isinstance(edge, Node) else Symbol(value=array, call=result.call, slot=edge.slot)
+    symbols = read(same_call(node))
+    z = symbols[edge]
+    is_rule = registry.get(node.op.name) is node.op
+    needing = [key(s) for e, s in symbols.items() if is_rule and not isinstance(e, Const)]
+    wrt = [s for s in leaves(z) if key(s) in needing]
+    found = differentiate(z, Symbol("g", z.value), wrt)
+    derivatives = {str(s.name): simplify(r).text() for s, r in zip(wrt, found, strict=True) if r is not None}
     formula = people.read(z, opened=True).text
-    derivatives = {name: s.text() for name, s in found.items()}
-    return Explanation(
-        result.name or "z", "computed", array.shape, array.dtype, formula, describe(node.where), derivatives
-    )
+    return Explanation(str(z.name), "computed", array.shape, array.dtype, formula, describe(node.where), derivatives)
 
 
-def local_derivative(node: Node, position: int) -> str:
-    """The local derivative of one input of a node as text, with g for the gradient of its result; empty without one."""
-    _, found = local(node, position)
-    return next((s.text() for s in found.values()), "")
+def same_call(node: Node) -> list[Node]:
+    """The node and the steps before it in the same call, as of `m = x.mean()`, in order."""
+    found = {node}
+    stack = [node]
+    while stack:
+        user = stack.pop()
+        for step in map(producer, user.inputs):
+            if step is not None and step not in found and inner(step, user):
+                found.add(step)
+                stack.append(step)
+    return sorted(found, key=lambda step: step.seq)
 
 
-def local(node: Node, position: int | None = None) -> tuple[Symbol, dict[str, Symbol]]:
-    """(the result as a symbol, the gradient of each input, or of the one at `position`, by the name of the input)."""
-    known = variables([node], {})
-    edges = edges_of(node)
-    names: dict[Any, str] = {}
-    for place, edge in enumerate(node.inputs):
-        own = known.get(edge) or (variable(edge.name) if isinstance(edge, Node) else None)
-        if edge in names or (isinstance(edge, Const) and not isinstance(edge.array, np.ndarray)):
-            continue
-        names[edge] = own if own and own not in names.values() else _label(node, place)
-    inputs = tuple(Symbol(names.get(edge), _example(edge)) for edge in node.inputs)
-    arrays = tuple(np.zeros(edge.shape, edge.dtype) for edge in edges)
-    made = apply(node.op, inputs, node.static, arrays)
-    results = made if isinstance(made, tuple) else (made,)
-    label = known.get(edges[0]) or "z"
-    label = "z" if label in names.values() else label
-    for slot, result in enumerate(results):
-        result.named(label if len(results) == 1 else f"{label}[{slot}]")
-    g = tuple(Symbol("g" if len(results) == 1 else f"g[{k}]", r.value) for k, r in enumerate(results))
-    carried = tuple(part for k, part in enumerate(g) if k not in node.op.auxiliary)
-    several = node.op.outputs != 1
-    call = results[0].call
-    found: dict[str, Symbol] = {}
-    wanted = None if position is None else {("name", inputs[position].name)}
-    for given, r in pull(call, carried if several else carried[0], made, wanted):
-        if given.name is not None:
-            found[given.name] = simplify(found[given.name] + r if given.name in found else r)
-    return results[0], found
+def read(nodes: list[Node]) -> dict[Edge, Symbol]:
+    """A symbol for every edge of these nodes; the inputs and the last result have names, what is not at hand is 0."""
+    known = variables(nodes, {})
+    results = edges_of(nodes[-1])
+    called = {edge: known.get(edge, "z" if len(results) == 1 else f"z[{slot}]") for slot, edge in enumerate(results)}
+    computed = {edge for node in nodes for edge in edges_of(node)}
+    symbols: dict[Edge, Symbol] = {}
+    taken = set(called.values())
+    for node in nodes:
+        for place, edge in enumerate(node.inputs):
+            if edge in computed or edge in symbols:
+                continue
+            is_number = isinstance(edge, Const) and not isinstance(edge.array, np.ndarray)
+            name = None if is_number else input_name(node, place, known.get(edge), taken)
+            symbols[edge] = Symbol(name, example(edge))
+        edges = edges_of(node)
+        arrays = tuple(np.zeros(e.shape, e.dtype) for e in edges)
+        made = apply(node.op, tuple(symbols[e] for e in node.inputs), node.static, arrays)
+        symbols.update(zip(edges, made if isinstance(made, tuple) else (made,), strict=True))
+    for edge, name in called.items():
+        symbols[edge].named(name)
+    return symbols
 
 
-def _label(node: Node, place: int) -> str:
-    """The name of an input in the primitive itself."""
-    name = node.op.input_name(place)
-    return f"{name}[{place - len(node.op.inputs) + 1}]" if name == node.op.variadic else name
+def input_name(node: Node, place: int, known: str | None, taken: set[str]) -> str:
+    """The variable of an input, else its name in the primitive; all different."""
+    edge = node.inputs[place]
+    if known is None and isinstance(edge, Node) and not inner(edge, node):
+        known = variable(edge.name)
+    label = node.op.input_name(place)
+    if label == node.op.variadic:
+        label = f"{label}[{place - len(node.op.inputs) + 1}]"
+    first = [known, f"{known}_1"] if known is not None else []
+    name = next(n for n in chain(first, [label], map("x{}".format, count(1))) if n not in taken)
+    taken.add(name)
+    return name
 
 
-def _example(edge: Any) -> Any:
+def inner(step: Node, node: Node) -> bool:
+    """Whether a step belongs to the same call as the node that uses it."""
+    return step.where == node.where and step.op is not node.op
+
+
+def example(edge: Any) -> Any:
     """An array of the right shape and dtype: the true one where it is at hand."""
     return edge.array if isinstance(edge, (Leaf, Const)) else np.zeros(edge.shape, edge.dtype)

@@ -17,7 +17,7 @@ import numpy as np
 
 from tinygrad_edu import ops
 from tinygrad_edu.explain.named import plain
-from tinygrad_edu.explain.symbol import Symbol, apply, fold, symbol_of
+from tinygrad_edu.explain.symbol import Symbol, apply, fold, is_leaf, symbol_of
 
 LARGEST_POWER = 8
 MOST_TERMS = 48
@@ -83,8 +83,12 @@ def simplify(root: Symbol) -> Symbol:
     >>> explain.simplify(y * x * (1 / x) - (y - 2 * x) * 1.0)
     2 * x
     """
-    keys = Keys()
-    return fold(root, lambda symbol, inputs: simplified(symbol, inputs, keys)).symbol
+    return form(root, Keys()).symbol
+
+
+def form(root: Symbol, keys: Keys) -> Form:
+    """The simplified form of a symbol."""
+    return fold(root, lambda symbol, inputs: simplified(symbol, inputs, keys))
 
 
 class Keys:
@@ -126,9 +130,31 @@ def simplified(symbol: Symbol, inputs: list[Form], keys: Keys) -> Form:
         if chosen is not None and chosen.symbol.shape == symbol.shape and chosen.symbol.dtype == symbol.dtype:
             return chosen
     symbol = again(symbol, inputs)
+    if op is ops.mT:
+        shorter = transposed(inputs[0].symbol)
+        if shorter is not None and shorter.size < symbol.size:
+            return form(shorter, keys)
     if symbol.dtype.kind == "b" and all(i.symbol.is_number for i in inputs):
         return atom(Symbol(value=bool(symbol.value)), [], keys)
     return atom(symbol, inputs, keys)
+
+
+def transposed(symbol: Symbol) -> Symbol | None:
+    """The transpose of a transpose, or of a matrix product, without one around it."""
+    if is_leaf(symbol) or symbol.call is None:
+        return None
+    if symbol.call.op is ops.mT:
+        return symbol.call.inputs[0]
+    if symbol.call.op is not ops.matmul:
+        return None
+    a, b = symbol.call.inputs
+    return ops.matmul(*(flip(s) for s in (b, a)))
+
+
+def flip(symbol: Symbol) -> Symbol:
+    """The transpose of a factor."""
+    call = symbol.call if not is_leaf(symbol) else None
+    return call.inputs[0] if call is not None and call.op is ops.mT else ops.mT(symbol)
 
 
 def branch(inputs: list[Form]) -> Form | None:

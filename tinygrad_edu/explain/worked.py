@@ -25,6 +25,9 @@ from tinygrad_edu.explain.symbol import Symbol, apply
 HIDDEN = ("reshape", "cast", "expand", "copy")
 """What moves numbers without changing them; it is not written unless it has a line of its own."""
 
+REPEATABLE = 3
+"""From so many operations on, an expression gets a name if a derivative is written in it."""
+
 
 class Worked:
     """The worked derivation: `print` it, `.latex()` it, or take `.steps` (by name: `worked["dC/dw5"].value`)."""
@@ -58,14 +61,14 @@ def worked(loss: Any, names: Any = None, *, digits: int = 4, longest: int = 16) 
 
     Works before and after `backward()`, until a leaf is changed in place.  Values are called by the variables they were
     assigned to; others are written out where they are used, or called z1, z2, ... when they are used more than once,
-    when their derivative is written in them, or when the line would get too long.
+    when a derivative is written in them, or when the line would get too long.
 
     names   -- other names: a dict of tensors by name (`locals()`), or a Module
     digits  -- significant digits of the numbers shown
     longest -- the most operations in one line
 
     Raises RuntimeError when loss is not a single number that requires grad, or when what it was computed from has been
-    changed since.
+    changed since; NotImplementedError for an `autograd.Function`, whose backward is Python and not a rule.
 
     >>> import tinygrad_edu as tg
     >>> from tinygrad_edu import explain
@@ -136,10 +139,12 @@ def own_lines(nodes: list[Node], named: dict[Edge, str], longest: int) -> list[E
     for node in nodes:
         parts = {edge: length[edge] for edge in node.inputs if edge in length and edge not in named}
         hidden = node.op.name in HIDDEN
-        while sum(parts.values()) >= longest and not hidden:
-            largest = max(parts, key=lambda edge: parts[edge])
-            chosen.add(largest)
-            del parts[largest]
+        repeated = {edge for edge, kept in zip(node.inputs, node.plan.keep, strict=False) if kept}
+        for edge in sorted(parts, key=lambda edge: parts[edge], reverse=True):
+            too_long = sum(parts.values()) >= longest or (edge in repeated and parts[edge] >= REPEATABLE)
+            if too_long and parts[edge] and not hidden:
+                chosen.add(edge)
+                parts[edge] = 0
         keeps_output = node.plan.keep[-1] and not node.outputs
         for edge in edges_of(node):
             length[edge] = sum(parts.values()) + (not hidden)
