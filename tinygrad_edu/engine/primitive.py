@@ -40,7 +40,11 @@ class Primitive:
     outputs                -- how many results; None: it depends on the call
     auxiliary              -- the positions of results that carry no gradient
     broadcasts             -- the walk sums gradients over the axes that broadcasting repeated
+    domain, text, latex    -- see `primitive` in calls.py
     rules                  -- by input name; an input in `constant` has no gradient, as a statement
+    fused                  -- input names and the kernel that gives all their gradients at once (`fast=`), if any
+    plans                  -- what was worked out for each pattern of inputs that need a gradient
+    differentiable         -- whether there is any rule;  first, second: 1 and 2 where that input has one, else 0
     """
 
     def __init__(

@@ -8,9 +8,11 @@ A rule is a plain function whose parameter names say what it needs:
     x_shape, x_dtype     always known, nothing is saved for them (also z_shape, z_dtype)
     dim, ...             a static parameter of the call
     i                    for `*inputs`: which of them the gradient is asked for
+    buffer               in an `into` kernel: the array to add the gradient to
 
 What no rule names is not kept.  A `slope` is dz/dx of an elementwise operation: the engine multiplies it by g,
-or selects where it is boolean, and sums over broadcast axes.  A `pullback` is the whole vjp.
+or selects where it is boolean, and sums over broadcast axes.  A `pullback` is the whole
+vector-Jacobian product (vjp): g in, the gradient of the input out.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@
     Leaf     -- the edge of a tensor the user made and wants a gradient for
     Const    -- the edge of an input that needs no gradient
     Cell     -- where a gradient is put
+    Notes    -- what few tensors have besides
 
 The edges of computed values are `Node` and `Output`, in node.py; memory shared by views is in storage.py.
 """

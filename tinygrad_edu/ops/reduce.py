@@ -1,4 +1,8 @@
-"""Reductions.  `dim` is always a tuple of axes here; the public functions translate None, ints and negatives."""
+"""Reductions, and what else works along an axis.
+
+Sums and extremes take `dim` as a tuple of axes, the others as one axis; the public functions translate PyTorch's
+spelling (None, a number, negatives).
+"""
 
 from __future__ import annotations
 
@@ -65,7 +69,7 @@ def argmax(x, *, dim, keepdim=False):
 
 @primitive(domain=Family("distinct_reduction"), text="argmin({x})", latex=r"\mathrm{{argmin}}\,{x}")
 def argmin(x, *, dim, keepdim=False):
-    """The position of the first smallest entry along the one axis `dim`."""
+    """The position of the first smallest entry along the one axis `dim` (or flattened, as in `argmax`)."""
     return np.argmin(x, axis=dim, keepdims=keepdim)
 
 
