@@ -284,6 +284,7 @@ def tree(tree, arrays=(), **head):
     return json.dumps({"format": "tinygrad_edu", "version": 1, "arrays": list(arrays), "tree": tree, **head})
 
 
+LIE = npy(np.zeros(4)).replace(b"(4,)", b"(9,)")
 TENSOR = {"type": "tensor", "id": 0, "array": 0, "requires_grad": False}
 FOREIGN = {
     "empty": (b"", "is empty"),
@@ -305,7 +306,7 @@ FOREIGN = {
     "too small": (archive({"tree.json": tree(TENSOR, [["<f8", [10**12]]]), "arrays/0.npy": npy(np.zeros(2))}), "size"),
     "other shape": (
         archive({"tree.json": tree(TENSOR, [["<f8", [2, 2]]]), "arrays/0.npy": npy(np.zeros(4))}),
-        r"holds float64 \(4,\)",
+        r"damaged part 'arrays/0.npy': it holds float64 \(4,\), not float64 \(2, 2\)",
     ),
     "other dtype": (
         archive({"tree.json": tree(TENSOR, [["<i8", [4]]]), "arrays/0.npy": npy(np.zeros(4))}),
@@ -314,6 +315,18 @@ FOREIGN = {
     "an object array inside": (
         archive({"tree.json": tree(TENSOR, [["<f8", [4]]]), "arrays/0.npy": npy(np.array([None] * 4))}),
         "arrays/0.npy",
+    ),
+    "something after the numbers": (
+        archive({"tree.json": tree(TENSOR, [["<f8", [4]]]), "arrays/0.npy": npy(np.zeros(4)) + b"more"}),
+        "something follows the numbers",
+    ),
+    "a header that lies": (
+        archive({"tree.json": tree(TENSOR, [["<f8", [4]]]), "arrays/0.npy": LIE}),
+        r"it holds float64 \(9,\)",
+    ),
+    "a header that lies with the tree": (
+        archive({"tree.json": tree(TENSOR, [["<f8", [9]]]), "arrays/0.npy": LIE}),
+        "bytes are missing",
     ),
     "no header": (archive({"tree.json": tree(TENSOR, [["<f8", [4]]]), "arrays/0.npy": b"x" * 99}), "damaged part"),
     "compressed": (

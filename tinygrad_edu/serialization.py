@@ -267,14 +267,9 @@ class _Reader:
                 raise self.wrong(f"has a part {name!r} whose size is not that of {dtype} {shape}, which it should hold")
             with self.archive.open(name) as entry:
                 try:
-                    array = npy.read_array(entry, allow_pickle=False, max_header_size=_LARGEST_HEADER)
+                    self.arrays[number] = read_npy(entry, dtype, shape)
                 except ValueError as error:
                     raise self.wrong(f"has a damaged part {name!r}: {error}") from error
-                # the checksum is compared when the end has been read
-                entry.read()
-            if array.dtype != dtype or array.shape != shape:
-                raise self.wrong(f"holds {array.dtype} {array.shape} in {name!r}, not {dtype} {shape}")
-            self.arrays[number] = array
         return self.arrays[number]
 
     def decode(self, node: Any) -> Any:
@@ -306,3 +301,28 @@ class _Reader:
         if kind == "float":
             return float(node["value"])
         raise ValueError(f"unknown type {kind!r}")
+
+
+def read_npy(entry: IO[bytes], dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    """The array in a .npy stream; ValueError unless it is of this dtype and shape and nothing follows.
+
+    The header is compared before memory for the numbers is asked for.
+    """
+    version = npy.read_magic(entry)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"unknown version {version} of .npy")
+    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    found, columns_first, kind = read_header(entry, max_header_size=_LARGEST_HEADER)
+    if found != shape or kind != dtype:
+        raise ValueError(f"it holds {kind} {found}, not {dtype} {shape}")
+    array = np.empty(shape, dtype, order="F" if columns_first else "C")
+    if array.size:
+        memory = (array.T if columns_first else array).reshape(-1).view(np.uint8).data
+        while memory and (count := entry.readinto(memory)):  # type: ignore[attr-defined]
+            memory = memory[count:]
+        if memory:
+            raise ValueError(f"{memory.nbytes} bytes are missing")
+    # the checksum is compared when the end has been reached
+    if entry.read(1):
+        raise ValueError("something follows the numbers")
+    return array

@@ -208,6 +208,12 @@ def test_timeout():
             event.wait(10)
             return self.inner[i]
 
+    class Late(Plain):
+        def __getitem__(self, i):
+            raise TimeoutError("the disk does not answer")
+
+    with pytest.raises(TimeoutError, match="disk"):
+        next(iter(DataLoader(Late(rows()), num_workers=1, timeout=5)))
     try:
         with pytest.raises(RuntimeError, match=r"timed out after 0\.05"):
             next(iter(DataLoader(Stuck(rows()), num_workers=1, timeout=0.05)))

@@ -124,3 +124,21 @@ def test_closed_forms():
     assert F.softplus(tg.tensor(0.0)).item() == pytest.approx(np.log(2))
     assert F.gelu(tg.tensor(1.0, dtype=tg.float64)).item() == pytest.approx(0.8413447460685429, rel=1e-15)
     np.testing.assert_allclose(F.normalize(tg.tensor([[3.0, 4.0], [0.0, 0.0]])).numpy(), [[0.6, 0.8], [0, 0]])
+
+
+def test_a_program_keeps_looking_for_what_is_to_be_ignored():
+    x, target = tg.randn(4, 3, requires_grad=True), tg.tensor([1, 2, 1, 2])
+    with tg.record() as program:
+        loss = F.cross_entropy(x, target, ignore_index=0)
+        loss.backward()
+    later = tg.tensor([0, 2, 0, 1])
+    assert program.run(target=later).loss == pytest.approx(F.cross_entropy(x, later, ignore_index=0).item(), rel=1e-6)
+
+
+def test_a_program_refuses_what_it_does_not_look_for():
+    x, target = tg.randn(4, 3, requires_grad=True), tg.tensor([1, 2, 1, 2])
+    with tg.record() as program:
+        loss = F.cross_entropy(x, target)
+        loss.backward()
+    with pytest.raises(IndexError, match=r"cross_entropy.*-100 is out of bounds"):
+        program.run(target=tg.tensor([1, -100, 0, 0]))
