@@ -11,6 +11,7 @@ from tinygrad_edu.engine.backward import hooked, walk
 from tinygrad_edu.engine.basis import cast, copy
 from tinygrad_edu.engine.mode import current, literal, switched
 from tinygrad_edu.engine.node import Edge
+from tinygrad_edu.engine.quiet import ignore, restore, silence
 from tinygrad_edu.engine.storage import wrote
 from tinygrad_edu.engine.value import Cell, Leaf, Value, array_of, make, notes
 
@@ -28,14 +29,18 @@ def backward(
     targets = None if inputs is None else [input_edge(v, i) for i, v in enumerate(inputs)]
     found = walk(roots, targets=targets, keep=retain_graph, record=create_graph)
     passed_on = {id(array_of(g)) for _, g in roots}
-    for edge, g in found.items():
-        if isinstance(edge, Leaf):
-            accumulate(edge, g, create_graph, passed_on)
-        else:
-            noted = notes(next(v for v in inputs or () if v._edge is edge))
-            if noted.kept is None:
-                noted.cell = noted.cell or Cell()
-                noted.cell.add(own(g, passed_on, create_graph))
+    token = silence(ignore)
+    try:
+        for edge, g in found.items():
+            if isinstance(edge, Leaf):
+                accumulate(edge, g, create_graph, passed_on)
+            else:
+                noted = notes(next(v for v in inputs or () if v._edge is edge))
+                if noted.kept is None:
+                    noted.cell = noted.cell or Cell()
+                    noted.cell.add(own(g, passed_on, create_graph))
+    finally:
+        restore(token)
 
 
 def grad(

@@ -7,6 +7,7 @@ select.  The conventions at kinks are PyTorch's: relu'(0) = 0, abs'(0) = 0, a ti
 from __future__ import annotations
 
 import math
+import math
 from typing import Any
 
 import numpy as np
@@ -54,10 +55,15 @@ def neg(x):
     return -x
 
 
+def inverse(y: Any) -> Any:
+    """1 / y; of the number 0 as of a 0 in an array, where Python would raise."""
+    return 1 / y if y.__class__ not in (int, float) or y else math.copysign(math.inf, y)
+
+
 add.slope(x=1, y=1)
 sub.slope(x=1, y=-1)
 mul.slope(x=lambda y: y, y=lambda x: x)
-div.slope(x=lambda y: 1 / y, y=lambda y, z: -z / y)
+div.slope(x=lambda y: inverse(y), y=lambda y, z: -z / y)
 neg.slope(x=-1)
 
 
