@@ -212,6 +212,25 @@ def test_python_numbers_stay_numbers():
     assert (2.5 * x).dtype == (x / 3).dtype == (x**2).dtype == tg.float32
 
 
+def test_primitives_see_one_floating_dtype_and_gradients_come_back_in_each_inputs_own():
+    narrow = tg.ones(2, requires_grad=True)
+    wide = tg.ones(2, dtype=tg.float64, requires_grad=True)
+    for op in (ops.add, ops.sub, ops.mul, ops.div, ops.maximum):
+        for x, y in ((narrow, wide), (wide, narrow)):
+            narrow.grad = wide.grad = None
+            z = op(x, y)
+            assert z.dtype == tg.float64
+            z.sum().backward()
+            assert (narrow.grad.dtype, wide.grad.dtype) == (tg.float32, tg.float64)
+    narrow.grad = None
+    ops.add(narrow, np.ones(2)).sum().backward()
+    assert narrow.grad.dtype == tg.float32
+    joined = ops.cat(narrow, wide, dim=0)
+    narrow.grad = wide.grad = None
+    joined.sum().backward()
+    assert (narrow.grad.dtype, wide.grad.dtype) == (tg.float32, tg.float64)
+
+
 def test_edges_are_frozen_at_call_time():
     x = leaf(1.0, 2.0)
     y = x * 3

@@ -140,6 +140,8 @@ class Primitive:
                 break
         else:
             return self.bare(inputs, static)
+        if len(inputs) > 1:
+            inputs = one_dtype(inputs)
         static = {**self.defaults, **static}
         return self.record(inputs, static, self.compute([array_of(v) for v in inputs], static))
 
@@ -207,6 +209,21 @@ class Primitive:
         node.scope = current.get().scope
         node.special = None
         return node
+
+
+def one_dtype(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Tensors of the widest floating dtype among the inputs, so that each gradient comes back in its input's."""
+    arrays = [array_of(v) for v in inputs]
+    floats = {a.dtype for a in arrays if isinstance(a, np.ndarray) and a.dtype.kind == "f"}
+    if len(floats) < 2:
+        return inputs
+    from tinygrad_edu.engine.basis import cast
+
+    wide = np.result_type(*floats)
+    return tuple(
+        cast(v, dtype=wide) if isinstance(v, Value) and a.dtype.kind == "f" and a.dtype != wide else v
+        for v, a in zip(inputs, arrays, strict=True)
+    )
 
 
 def _constant(number: float) -> Callable[[], float]:
