@@ -66,7 +66,7 @@ def finished_line(call: Call) -> Line:
 
 
 def outputs_of(recorder: Recorder) -> dict[str, str]:
-    """What a run gives back: the values of variables, the loss, and their gradients and those of inputs (`dW` of `W`)."""
+    """What a run gives back: the values of variables, the loss, their gradients and those of inputs (`dW` of `W`)."""
     homes = {k.draft.number: k for k in recorder.known.values() if id(k.array) not in recorder.assigned}
     found = {d.name: d.name for d in recorder.drafts if d.source is None and is_variable(d)}
     for owner, grad in recorder.gradients.values():

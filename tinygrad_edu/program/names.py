@@ -1,9 +1,9 @@
 """Names of values: those of the user's variables and of modules' parameters, else generated ones.
 
 The rank of a name says how good it is, the lowest counts:
-0 `named_parameters()` of a module, 0.5 what an optimizer calls its numbers, 1 variables where the recording was opened, 2 variables of functions it called,
-3 elements of lists and dictionaries.  What has no name is named after what it belongs to (`dW` is the gradient of
-`W`), or `t1`, `t2`, ...
+0 `named_parameters()` of a module, 0.5 what an optimizer calls its numbers, 1 variables where the recording was
+opened, 2 variables of functions it called, 3 elements of lists and dictionaries.  What has no name is named after what
+it belongs to (`dW` is the gradient of `W`), or `t1`, `t2`, ...
 """
 
 from __future__ import annotations

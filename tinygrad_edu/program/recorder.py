@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -103,9 +103,9 @@ class Recorder:
         before = self.known.get(id(target))
         if id(target) in self.made_here or id(target) in self.literals:
             raise RuntimeError(
-                f"a tensor made inside the recorded block (shape {target.shape}) is written in place at {place.line!r}, "
-                "and a replay could not tell whether it starts anew or keeps its numbers: make it before the block if "
-                "it is to be kept, or use the operation that returns a new tensor"
+                f"a tensor made inside the recorded block (shape {target.shape}) is written in place at "
+                f"{place.line!r}, and a replay could not tell whether it starts anew or keeps its numbers: make it "
+                "before the block if it is to be kept, or use the operation that returns a new tensor"
             )
         new = self.fitted(self.value(value), target, place)
         if before is None or id(target) in self.inputs:
@@ -131,6 +131,22 @@ class Recorder:
     def copied(self, copy: np.ndarray, original: np.ndarray) -> None:
         """`copy` holds what `original` stands for now."""
         self.known[id(copy)] = Known(copy, self.value(original), len(self.writes))
+
+    def relaid(self, new: np.ndarray, old: np.ndarray) -> None:
+        """`new` is what `old` was until now: a result, an input bound to the memory, or a leaf."""
+        if id(old) in self.known:
+            self.refuse_stale(self.known[id(old)])
+            self.known[id(new)] = self.known[id(old)]._replace(array=new)
+        if id(old) in self.inputs:
+            self.inputs[id(new)] = self.inputs[id(old)]._replace(array=new)
+            draft = self.inputs[id(new)].draft
+            draft.source = draft.source and replace(draft.source, array=new)
+        if id(old) in self.literals:
+            self.literals[id(new)] = (new, self.literals[id(old)][1])
+        if id(old) in self.made_here:
+            self.made_here[id(new)] = new
+        for marked in (self.assigned, self.leaves):
+            marked.update({id(new)} if id(old) in marked else ())
 
     def gradient(self, grad: np.ndarray, edge: Any) -> None:
         """`grad` is the gradient (so far) of the loss with respect to what an edge stands for."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +28,7 @@ def elementwise(writer: Emitter, line: Instruction, given: list[Place]) -> Place
     return nest(writer, line, given, lambda entries: unparsed(tree, dict(zip(primitive.inputs, entries, strict=True))))
 
 
-def nest(writer: Emitter, line: Instruction, given: list[Place], expression) -> Place:
+def nest(writer: Emitter, line: Instruction, given: list[Place], expression: Callable[[list[str]], str]) -> Place:
     """Loops over the result, with the expression of the operands' entries inside."""
     wide = [broadcast(place, line.shapes[0]) for place in given]
     out = writer.result(line)
@@ -49,7 +51,7 @@ def scalar_expression(writer: Emitter, primitive: Primitive, dtype: np.dtype) ->
     if found is None:
         return None
     rewriting = ForOneEntry(writer, set(primitive.inputs), dtype)
-    tree = rewriting.visit(parsed(ast.unparse(found)))
+    tree: Any = rewriting.visit(parsed(ast.unparse(found)))
     return tree if rewriting.possible else None
 
 
@@ -62,7 +64,7 @@ class ForOneEntry(ast.NodeTransformer):
         self.dtype = dtype
         self.possible = True
 
-    def visit(self, node: ast.AST) -> ast.AST:
+    def visit(self, node: ast.AST) -> Any:
         """Rewrite what is known."""
         if not isinstance(node, (*INFIX, ast.Call)) or (isinstance(node, ast.Name) and node.id not in self.parameters):
             self.possible = False

@@ -1,0 +1,136 @@
+"""Every registered primitive can be recorded with its gradient, printed, replayed, written out; most compile."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from agreement import assert_agreement, assert_same
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from strategies import calls, upstream
+
+import tinygrad_edu as tg
+from tinygrad_edu import ops
+from tinygrad_edu.engine.primitive import registry
+from tinygrad_edu.program.emit_numba import emit
+from tinygrad_edu.program.emitter import RULES
+
+BUILT_IN = {name: op for name, op in registry.items() if op.__module__.startswith("tinygrad_edu.")}
+WITHOUT_CODE = {"argsort"}
+COMPILED_MODULES = {"basis", "elementwise", "index", "linalg", "loss", "random", "reduce", "shape"}
+
+
+def tensors_of(op, call):
+    """The inputs as tensors, leaves where there is a rule."""
+    given = []
+    for i, value in enumerate(call.inputs):
+        if not isinstance(value, np.ndarray):
+            given.append(value)
+            continue
+        tensor = tg.from_numpy(value.copy())
+        wants = value.dtype.kind == "f" and op.input_name(i) in op.rules
+        given.append(tensor.requires_grad_() if wants else tensor)
+    return given
+
+
+def results_of(op, inputs, static):
+    out = op(*inputs, **static)
+    return out if isinstance(out, tuple) else (out,)
+
+
+@pytest.mark.parametrize("op", BUILT_IN.values(), ids=list(BUILT_IN))
+@given(data=st.data())
+def test_recorded_printed_replayed(op, data):
+    assert getattr(ops, op.name) is op, "the emitted source calls ops.<name>"
+    call = data.draw(calls(op))
+    inputs = tensors_of(op, call)
+    if not any(isinstance(v, tg.Tensor) for v in inputs):
+        return
+    gs = [data.draw(upstream(r.shape)) for r in results_of(op, inputs, call.static)]
+    gs = [tg.from_numpy(np.ascontiguousarray(g)) for g in gs]
+    with tg.record() as program:
+        results = results_of(op, inputs, call.static)
+        parts = [(r * g).sum() for r, g in zip(results, gs, strict=True) if r.requires_grad]
+        for part in parts:
+            part.backward(retain_graph=True)
+    # A cast to the dtype that is there already does nothing
+    assert op.name == "cast" or op.name in {line.op for line in program.instructions}
+    assert all(line.outputs[0] in str(program) for line in program.instructions)
+    values = assert_agreement(program, compiled=False)
+    for name, result in zip((n for n in values if n.startswith("results_")), results, strict=False):
+        np.testing.assert_array_equal(values[name], result.numpy(force=True))
+
+
+def compilable(name, op, call):
+    """Whether this call should compile: a mask picks a number of entries that only the data know."""
+    masks = any(isinstance(v, np.ndarray) and v.dtype == bool for v in call.inputs)
+    return name not in WITHOUT_CODE and not (masks and name.startswith("index"))
+
+
+@settings(max_examples=2, derandomize=True, database=None, phases=[Phase.generate])
+@given(data=st.data())
+def test_compiled_in_one_program(data):
+    """One call of every primitive, in one function."""
+    found = {}
+    drawn = [(name, op, data.draw(calls(op))) for name, op in BUILT_IN.items()]
+    chosen = [
+        (name, op, tensors_of(op, call), call.static)
+        for name, op, call in drawn
+        if op.__module__.rpartition(".")[2] in COMPILED_MODULES and compilable(name, op, call)
+    ]
+    with tg.record() as program:
+        for name, op, inputs, static in chosen:
+            for k, result in enumerate(results_of(op, inputs, static)):
+                if isinstance(result, tg.Tensor):
+                    found[f"{name}_{k}"] = result
+    assert len(chosen) > 40
+    step = program.compile()
+    assert_same(step(), program.run(), 1e-12)
+
+
+@pytest.mark.parametrize("op", BUILT_IN.values(), ids=list(BUILT_IN))
+@settings(max_examples=5)
+@given(data=st.data())
+def test_code_is_emitted_or_refused_by_name(op, data):
+    call = data.draw(calls(op))
+    inputs = tensors_of(op, call)
+    if not any(isinstance(v, tg.Tensor) for v in inputs):
+        return
+    with tg.record() as program:
+        op(*inputs, **call.static)
+    if op.__module__.rpartition(".")[2] in COMPILED_MODULES and compilable(op.name, op, call):
+        compile(emit(program.inputs, program.instructions, ()).text, "<emitted>", "exec")
+    elif op.name not in RULES:
+        with pytest.raises(NotImplementedError, match=rf"^{op.name} .*op\(\*inputs, \*\*call.static\).* program.run"):
+            emit(program.inputs, program.instructions, ())
+
+
+def test_primitives_of_the_users_own():
+    @tg.primitive(domain=BUILT_IN["exp"].domain)
+    def softplus_of_mine(x):
+        return np.log1p(np.exp(-0.5 * x)) + x / 2
+
+    softplus_of_mine.slope(x=lambda x: ops.sigmoid(x / 2.0) / 2.0)
+
+    @tg.primitive(domain=BUILT_IN["sum"].domain)
+    def second_largest(x):
+        return np.sort(x, axis=None)[-2]
+
+    second_largest.no_gradient()
+    try:
+        x = tg.tensor([1.0, -2.0, 0.5], requires_grad=True)
+        with tg.record() as program:
+            y = softplus_of_mine(x)
+            y.sum().backward()
+        assert "registry['softplus_of_mine'](x)" in program.source()
+        assert_agreement(program, rtol=1e-6)
+        with tg.record() as program:
+            z = second_largest(x)
+        assert_agreement(program, compiled=False)
+        with pytest.raises(NotImplementedError, match=r"^second_largest cannot be compiled \(from the line 'z ="):
+            program.compile()
+    finally:
+        del registry["softplus_of_mine"], registry["second_largest"]
+    with pytest.raises(RuntimeError, match=r"'second_largest' .* is not registered any more"):
+        program.run()
+    assert z.item() == 0.5
