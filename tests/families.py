@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from spatial_families import SPATIAL
 from strategies import (
     Call,
     arrays,
@@ -227,6 +228,7 @@ def index_put(draw: Any, op: Any) -> Call:
 
 
 FAMILIES: dict[str, Any] = {
+    **SPATIAL,
     "astype": cast,
     "axis": axis,
     "cast": cast,

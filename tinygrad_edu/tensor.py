@@ -11,6 +11,7 @@ import numpy as np
 from tinygrad_edu import ops
 from tinygrad_edu.engine import gradients, inplace
 from tinygrad_edu.engine.calls import results_are
+from tinygrad_edu.engine.layout import relay
 from tinygrad_edu.engine.node import Node, producer, tap
 from tinygrad_edu.engine.storage import storage_of, wrote
 from tinygrad_edu.engine.value import Cell, Leaf, make, notes
@@ -161,7 +162,7 @@ class Tensor(Methods, Memory):
 
     def detach(self) -> Tensor:
         """The same memory, outside of the graph."""
-        return make(self._array)
+        return make(relay(self)._array)
 
     def detach_(self) -> Tensor:
         """Leave the graph."""
@@ -179,7 +180,7 @@ class Tensor(Methods, Memory):
         promotion.require_tensor("data", value)
         if value._array is self._array:
             return
-        self._array = value._array
+        self._array = relay(value)._array
         leaf = self._edge
         if isinstance(leaf, Leaf):
             leaf.array, leaf.shape, leaf.dtype = self._array, self._array.shape, self._array.dtype

@@ -27,6 +27,7 @@ class Recorder(Protocol):
     call      -- an operation was computed;  assign: memory was written in place
     literal   -- an array full of one number was made;  made: an array was made of data from outside
     copied    -- an array holds what another one holds at this moment
+    relaid    -- a tensor's numbers moved to a new array, and it is written and read there from now on
     gradient  -- a gradient (so far) of what an edge stands for;  walking: the walk is at a node, or over (None)
     live      -- a number that is read anew at every replay
     """
@@ -46,6 +47,8 @@ class Recorder(Protocol):
     def made(self, array: np.ndarray) -> None: ...
 
     def copied(self, copy: np.ndarray, original: np.ndarray) -> None: ...
+
+    def relaid(self, new: np.ndarray, old: np.ndarray) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class Storage:
     """What is known of one piece of memory.
 
     version -- how often it was written in place;  written, writer -- when last, and on which line
+    shown   -- somebody besides one tensor has seen it: a view, or an array of the user's
     """
 
     def __init__(self) -> None:
@@ -38,11 +39,13 @@ class Storage:
         self.version = 0
         self.written = 0
         self.writer: Where | None = None
+        self.shown = False
         self._views: dict[int, weakref.ref[Value]] = {}
         self._many = 64
 
     def add_view(self, view: Value) -> None:
         """Remember a tensor that sees this memory together with others; once, however often it is viewed."""
+        self.shown = True
         self._views[id(view)] = weakref.ref(view)
         if len(self._views) >= self._many:
             self._views = {k: ref for k, ref in self._views.items() if ref() is not None}
@@ -75,6 +78,12 @@ def storage_of(array: np.ndarray) -> Storage:
             storage = _known.setdefault(key, Storage())
             storage.memory = weakref.ref(memory, lambda _: _known.pop(key, None))
     return storage
+
+
+def is_shown(memory: np.ndarray) -> bool:
+    """Whether somebody besides one tensor has seen (and may still see) this memory."""
+    storage = _known.get(id(memory))
+    return storage is not None and storage.shown
 
 
 def wrote(array: np.ndarray, where: Where | None) -> None:

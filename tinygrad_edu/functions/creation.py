@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.engine.mode import current, literal, unrecordable
+from tinygrad_edu.engine.storage import storage_of
 from tinygrad_edu.engine.value import Cell, Leaf, Value, make, notes
 from tinygrad_edu.engine.where import outside
 from tinygrad_edu.functions.promotion import get_default_dtype, require_tensor
@@ -97,14 +98,21 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     if isinstance(data, Value):
         check_device(device)
         return data if dtype is None else data.to(dtype)  # type: ignore[attr-defined]
-    return finish(as_array(data, dtype), device=device)
+    return finish(shown(as_array(data, dtype)), device=device)
+
+
+def shown(array: np.ndarray) -> np.ndarray:
+    """The array, after noting that the user sees its memory too, in the order it has."""
+    if not array.flags.c_contiguous:
+        storage_of(array).shown = True
+    return array
 
 
 def from_numpy(ndarray: np.ndarray) -> Any:
     """A tensor that shares the memory of an array."""
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
-    return finish(as_array(ndarray))
+    return finish(shown(as_array(ndarray)))
 
 
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_edu import ops
 from tinygrad_edu.engine.inplace import assign
+from tinygrad_edu.engine.layout import relay
 from tinygrad_edu.engine.mode import current, literal, unrecordable
 from tinygrad_edu.engine.storage import wrote
 from tinygrad_edu.engine.value import Value, array_of, make
@@ -67,7 +68,7 @@ def _index_array(item: Any) -> Any:
 def getitem(input: Any, index: Any) -> Any:
     """x[index]: a view for integers and slices, a copy for index tensors and masks."""
     template, arrays = template_of(index)
-    result = ops.index(input, *arrays, template=template)
+    result = ops.index(input if arrays else relay(input), *arrays, template=template)
     return result if arrays else shares(result, input)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import ops
+from tinygrad_edu.engine.layout import relay
 from tinygrad_edu.engine.value import Value, make
 from tinygrad_edu.functions import creation, printing, shapes
 from tinygrad_edu.functions.promotion import to_dtype
@@ -95,11 +96,12 @@ class Memory(Value):
 
     def stride(self) -> tuple[int, ...]:
         """Entries to step over for the next one, in each dimension."""
-        return tuple(s // self._array.itemsize for s in self._array.strides)
+        array = relay(self)._array
+        return tuple(s // array.itemsize for s in array.strides)
 
     def is_contiguous(self) -> bool:
         """Whether the entries lie in row-major order without gaps."""
-        return self._array.flags.c_contiguous
+        return relay(self)._array.flags.c_contiguous
 
     def contiguous(self) -> Any:
         """This tensor, or a row-major copy of it."""
@@ -128,7 +130,7 @@ class Memory(Value):
                 "can't call numpy() on Tensor that requires grad: use tensor.detach().numpy() "
                 "(autograd does not see changes made through it)"
             )
-        return self._array
+        return relay(self)._array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()

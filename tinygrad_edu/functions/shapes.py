@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import ops
+from tinygrad_edu.engine.layout import relay
 from tinygrad_edu.engine.storage import owner, storage_of
 from tinygrad_edu.engine.value import Value, notes
 from tinygrad_edu.functions.promotion import promoted, require_tensor, result_type, to_dtype
@@ -60,7 +61,7 @@ def reshape(input: Any, *shape: Any) -> Any:
         wanted = tuple(count // rest if n == -1 else n for n in wanted)
     if int(np.prod(wanted, dtype=np.int64)) != count or min(wanted, default=0) < 0:
         raise RuntimeError(f"shape {list(wanted)} is invalid for input of size {count} (shape {input._array.shape})")
-    return shares(ops.reshape(input, shape=wanted), input)
+    return shares(ops.reshape(relay(input), shape=wanted), input)
 
 
 def view(input: Any, *shape: Any) -> Any:
@@ -111,7 +112,7 @@ def permute(input: Any, *dims: Any) -> Any:
     order = tuple(wrap_dim("permute", d, ndim) for d in sizes(dims))
     if sorted(order) != list(range(ndim)):
         raise RuntimeError(f"permute: dims {list(order)} must name each of the {ndim} dimensions of the input once")
-    return shares(ops.permute(input, dims=order), input)
+    return shares(ops.permute(relay(input), dims=order), input)
 
 
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
@@ -138,7 +139,7 @@ def mT(input: Any) -> Any:
     """Swap the last two axes."""
     if input._array.ndim < 2:
         raise RuntimeError(f"mT needs at least 2 dimensions, this tensor has shape {input._array.shape}")
-    return shares(ops.mT(input), input)
+    return shares(ops.mT(relay(input)), input)
 
 
 def movedim(input: Any, source: int, destination: int) -> Any:
@@ -161,7 +162,7 @@ def expand(input: Any, *shape: Any) -> Any:
             f"expand: the expanded size {list(wanted)} must match the existing size {list(have)} at non-singleton "
             "dimensions"
         )
-    return shares(ops.expand(input, shape=full), input)
+    return shares(ops.expand(relay(input), shape=full), input)
 
 
 def expand_as(input: Any, other: Any) -> Any:
@@ -216,7 +217,7 @@ def split(tensor: Any, split_size_or_sections: int | Sequence[int], dim: int = 0
         pieces = tuple(split_size_or_sections)
         if sum(pieces) != n:
             raise RuntimeError(f"split sizes {list(pieces)} must sum to {n}, the size of dimension {dim}")
-    return tuple(shares(part, tensor) for part in ops.split(tensor, sizes=pieces, dim=at))
+    return tuple(shares(part, tensor) for part in ops.split(relay(tensor), sizes=pieces, dim=at))
 
 
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
@@ -236,7 +237,7 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     at = wrap_dim("unbind", dim, input._array.ndim)
     if input._array.shape[at] == 0:
         return ()
-    return tuple(shares(part, input) for part in ops.unbind(input, dim=at))
+    return tuple(shares(part, input) for part in ops.unbind(relay(input), dim=at))
 
 
 def flip(input: Any, dims: int | Sequence[int]) -> Any:
@@ -258,7 +259,7 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Any:
     start = start + n if start < 0 else start
     if length < 0 or not 0 <= start <= start + length <= n:
         raise RuntimeError(f"narrow: start ({start}) + length ({length}) exceeds dimension size ({n})")
-    return shares(ops.narrow(input, dim=at, start=start, length=length), input)
+    return shares(ops.narrow(relay(input), dim=at, start=start, length=length), input)
 
 
 def tril(input: Any, diagonal: int = 0) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .jit import jit
+from .layout import channels_last, empty_like_images
 from .registry import Array, fresh, in_c_order, kernel, same_float
 
 # From here on NumPy's exp in a pass of its own beats the C library's inside one loop (1,000 float32:
@@ -104,6 +105,17 @@ def _flat(x: Array) -> Array:
     return in_c_order(x).reshape(-1)
 
 
+def _flat_pair(x: Array) -> tuple[Array, Array, Array]:
+    """x along one axis, a new array for the result, and that one along one axis.
+
+    Channels-last memory stays so, without a copy; any other order gives a result in C order.
+    """
+    out = empty_like_images(x)
+    if out.flags.c_contiguous:
+        return _flat(x), out, out.reshape(-1)
+    return channels_last(x).reshape(-1), out, channels_last(out).reshape(-1)
+
+
 @kernel
 def relu(x: Array) -> Array:
     """max(x, 0), elementwise; NaN stays NaN. Any shape and dtype.
@@ -118,8 +130,8 @@ def relu(x: Array) -> Array:
 def _(x: Array) -> Array:
     if not same_float(x, x):
         return relu.reference(x)
-    out = np.empty(x.shape, x.dtype)
-    _relu_loop(_flat(x), out.reshape(-1))
+    flat, out, flat_out = _flat_pair(x)
+    _relu_loop(flat, flat_out)
     return out
 
 
@@ -142,7 +154,7 @@ def tanh(x: Array) -> Array:
 def _(x: Array) -> Array:
     if not same_float(x, x):
         return tanh.reference(x)
-    return np.tanh(x, out=np.empty(x.shape, x.dtype))
+    return np.tanh(x, out=empty_like_images(x))
 
 
 tanh.scalar = tanh_scalar
@@ -167,8 +179,7 @@ def sigmoid(x: Array) -> Array:
 def _(x: Array) -> Array:
     if not same_float(x, x):
         return sigmoid.reference(x)
-    out = np.empty(x.shape, x.dtype)
-    flat, flat_out = _flat(x), out.reshape(-1)
+    flat, out, flat_out = _flat_pair(x)
     if x.size < EXP_PASS_FROM:
         _sigmoid_loop(flat, flat_out)
     else:

@@ -18,9 +18,9 @@ NUMPY_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 @primitive(domain=Family("pad", data={"example": ({}, {"pads": PADS})}), text="pad({x}, {pads})", latex="{x}")
 def pad(x, *, pads, value=0.0):
     """x between entries of one value; where a number of `pads` is negative, so many entries are cut off instead."""
-    shape = tuple(before + n + after for n, (before, after) in zip(x.shape, pads, strict=True))
-    if min(shape, default=0) < 0:
+    if any(n + min(before, 0) + min(after, 0) < 0 for n, (before, after) in zip(x.shape, pads, strict=True)):
         raise ValueError(f"pads {pads} cut off more than there is")
+    shape = tuple(before + n + after for n, (before, after) in zip(x.shape, pads, strict=True))
     out = np.full_like(x, value, shape=shape)
     inner = tuple(slice(max(before, 0), n - max(after, 0)) for n, (before, after) in zip(shape, pads, strict=True))
     kept = tuple(slice(max(-before, 0), n - max(-after, 0)) for n, (before, after) in zip(x.shape, pads, strict=True))
