@@ -189,12 +189,7 @@ class OneCycleLR(LRScheduler):
         three_phase: bool = False,
         last_epoch: int = -1,
     ) -> None:
-        if total_steps is None:
-            if epochs is None or steps_per_epoch is None:
-                raise ValueError("You must define either total_steps OR (epochs AND steps_per_epoch)")
-            total_steps = epochs * steps_per_epoch
-        if not (isinstance(total_steps, int) and total_steps > 0):
-            raise ValueError(f"Expected positive integer total_steps, but got {total_steps}")
+        total_steps = _total(total_steps, epochs, steps_per_epoch)
         if not 0.0 <= pct_start <= 1.0:
             raise ValueError(f"Expected float between 0 and 1 pct_start, but got {pct_start}")
         if anneal_strategy not in ("cos", "linear"):
@@ -252,6 +247,17 @@ class OneCycleLR(LRScheduler):
             for group in self._groups:
                 _set_momentum(group, self._between(group[momentum_from], group[momentum_to], part))
         return [self._between(group[lr_from], group[lr_to], part) for group in self._groups]
+
+
+def _total(total_steps: int | None, epochs: int | None, steps_per_epoch: int | None) -> int:
+    """How many steps there will be."""
+    if total_steps is None:
+        if epochs is None or steps_per_epoch is None:
+            raise ValueError("You must define either total_steps OR (epochs AND steps_per_epoch)")
+        total_steps = epochs * steps_per_epoch
+    if not (isinstance(total_steps, int) and total_steps > 0):
+        raise ValueError(f"Expected positive integer total_steps, but got {total_steps}")
+    return total_steps
 
 
 def _each(name: str, value: Any, count: int) -> list[float]:

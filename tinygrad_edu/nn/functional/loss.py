@@ -231,16 +231,19 @@ def cross_entropy(
     rows, classes = as_rows("cross_entropy", input, target)
     ignored, safe = without(classes, ignore_index)
     counts = importance("cross_entropy", rows, safe, weight, ignored)
-    loss = ops.softmax_cross_entropy(rows, safe)
     shape = target._array.shape
+    loss = gathered_losses(ops.softmax_cross_entropy(rows, safe), ignored, counts, weight, reduction, shape)
     if not label_smoothing:
-        return gathered_losses(loss, ignored, counts, weight, reduction, shape)
+        return loss
+    # this part has its weights already, one per class
+    even = gathered_losses(_over_all_classes(rows, weight), ignored, counts, None, reduction, shape)
+    return loss * (1.0 - label_smoothing) + even * (label_smoothing / rows._array.shape[1])
+
+
+def _over_all_classes(rows: Any, weight: Any) -> Any:
+    """-sum over classes of weight * log softmax: (M, C) -> (M,)."""
     logs = ops.log_softmax(rows, dim=1)
-    spread = ops.neg(ops.sum(logs if weight is None else logs * to_dtype(weight, logs._array.dtype), dim=(1,)))
-    exact = gathered_losses(loss, ignored, counts, weight, reduction, shape)
-    # the spread part has its weights already, one per class
-    even = gathered_losses(spread, ignored, counts, None, reduction, shape)
-    return exact * (1.0 - label_smoothing) + even * (label_smoothing / rows._array.shape[1])
+    return ops.neg(ops.sum(logs if weight is None else logs * to_dtype(weight, logs._array.dtype), dim=(1,)))
 
 
 def _against_probabilities(

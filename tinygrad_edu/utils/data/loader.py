@@ -88,19 +88,12 @@ class DataLoader:
             batch_sampler = BatchSampler(sampler or (), batch_size, drop_last)
         elif batch_size is not None:
             BatchSampler((), batch_size, drop_last)
-        self.dataset = dataset
-        self.batch_size = batch_size
-        self.sampler = sampler
-        self.batch_sampler = batch_sampler
-        self.num_workers = num_workers
-        self.collate_fn = collate_fn or (default_collate if batched else default_convert)
-        self.pin_memory = pin_memory
-        self.drop_last = drop_last
-        self.timeout = timeout
-        self.worker_init_fn = worker_init_fn
-        self.generator = generator
+        self.dataset, self.batch_size, self.drop_last = dataset, batch_size, drop_last
+        self.sampler, self.batch_sampler, self.generator = sampler, batch_sampler, generator
+        self.num_workers, self.timeout, self.worker_init_fn = num_workers, timeout, worker_init_fn
+        self.pin_memory, self.persistent_workers = pin_memory, persistent_workers
         self.prefetch_factor = prefetch_factor or (2 if num_workers else None)
-        self.persistent_workers = persistent_workers
+        self.collate_fn = collate_fn or (default_collate if batched else default_convert)
 
     def __len__(self) -> int:
         if isinstance(self.dataset, IterableDataset):
