@@ -7,7 +7,6 @@ select.  The conventions at kinks are PyTorch's: relu'(0) = 0, abs'(0) = 0, a ti
 from __future__ import annotations
 
 import math
-import math
 from typing import Any
 
 import numpy as np
