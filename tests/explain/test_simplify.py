@@ -30,12 +30,6 @@ def test_simplifying_changes_no_value(data):
     assert_close(found, expected)
 
 
-@given(arithmetic(4))
-def test_simplifying_twice_is_simplifying_once(symbol):
-    once = explain.simplify(symbol_of(symbol))
-    assert explain.simplify(once).size == once.size
-
-
 @pytest.mark.parametrize(
     ("symbol", "text"),
     [
