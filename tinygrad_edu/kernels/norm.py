@@ -126,7 +126,7 @@ def batch_norm_grad_loop(
     for c in range(channels):
         rstd = 1 / math.sqrt(var[c] + eps)
         dbias[c] = total[c]
-        dweight[c] = product[c] * rstd
+        dweight[c] = product[c] * rstd if rows > 0 else 0
         scale[c] = weight[c] * rstd
         shift[c] = total[c] / rows
         slope[c] = product[c] * rstd * rstd / rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_edu.engine.layout import relay
 from tinygrad_edu.engine.value import notes
 from tinygrad_edu.engine.where import outside
 from tinygrad_edu.functions import creation
@@ -28,7 +29,7 @@ class Parameter(Tensor):
             data = creation.empty(0)
         require_tensor("Parameter", data, "data")
         parameter = object.__new__(cls)
-        parameter._array = data._array
+        parameter._array = relay(data)._array
         parameter._edge = None
         parameter._notes = None
         notes(parameter).made = outside(2)
