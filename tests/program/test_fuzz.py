@@ -23,7 +23,7 @@ UNARY = {
     "softmax": lambda x: tg.softmax(x, -1),
     "log_softmax": lambda x: tg.log_softmax(x, 0),
     "clamp": lambda x: x.clamp(-0.5, 0.75),
-    "centred": lambda x: (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True) + 1.0),
+    "centred": lambda x: (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True, correction=0) + 1.0),
     "sum": lambda x: x.sum(0),
     "mean": lambda x: x.mean(-1, keepdim=True),
     "amax": lambda x: x.amax(-1),

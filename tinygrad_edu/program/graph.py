@@ -8,10 +8,10 @@ import numpy as np
 
 from tinygrad_edu.engine.backward import walk
 from tinygrad_edu.engine.mode import literal, switched, unrecordable
-from tinygrad_edu.engine.node import Node, Output, ancestors
-from tinygrad_edu.engine.storage import Storage, written_since
+from tinygrad_edu.engine.node import Node, Output, ancestors, producer
+from tinygrad_edu.engine.replay import changed
+from tinygrad_edu.engine.storage import written_since
 from tinygrad_edu.engine.value import Const, Leaf, Value, make
-from tinygrad_edu.engine.where import assigned_name, describe
 from tinygrad_edu.program.finish import finished
 from tinygrad_edu.program.recorder import Recorder, user_frame
 
@@ -29,11 +29,16 @@ def recorded(loss: Any) -> Any:
         for node in ancestors([loss._edge]):
             recorder.replaying(node)
             results = node.op(*(tensor_of(e, node, i, tensors) for i, e in enumerate(node.inputs)), **node.static)
+            results = results if node.outputs else (results,)
+            for again in filter(None, (producer(r._edge) for r in results)):
+                again.code, again.instruction, again.scope = node.code, node.instruction, node.scope
             slots = [Output(node, k) for k in range(len(node.outputs))] or [node]
-            tensors.update(zip(slots, results if node.outputs else (results,), strict=True))
-        recorder.replaying(None)
+            tensors.update(zip(slots, results, strict=True))
         name_by_edges(recorder, tensors)
         root = tensors.get(loss._edge, loss)
+        recorder.replaying(None)
+        if root is not loss:
+            recorder.walking(producer(root._edge))
         g = make(literal(np.ones_like(root._array), 1.0))
         recorder.gradient(g._array, root._edge)
         for edge, grad in walk([(root._edge, g)]).items():
@@ -53,17 +58,6 @@ def tensor_of(edge: Any, node: Node, place: int, tensors: dict[Any, Any]) -> Any
     return make(edge.array) if isinstance(edge.array, np.ndarray) else edge.array
 
 
-def changed(node: Node, edge: Leaf | Const, place: int, storage: Storage) -> RuntimeError:
-    """The graph can not be computed again, because what it was computed from is no longer the same."""
-    name = None if edge.made is None else assigned_name(edge.made)
-    who = f"{name} (shape {edge.shape})" if name else f"a tensor of shape {edge.shape}"
-    return RuntimeError(
-        f"{who}, input {node.op.input_name(place)!r} of {node.op.name} at {describe(node.where)}, was written in place "
-        f"since, at {describe(storage.writer)}: the graph cannot be computed again; ask before the write, or compute "
-        "the loss again"
-    )
-
-
 def name_by_edges(recorder: Recorder, tensors: dict[Any, Any]) -> None:
     """Variables hold the tensors of the graph, not those computed again: find their values by the edges."""
     for frame in recorder.frames.frames.values():
@@ -71,6 +65,6 @@ def name_by_edges(recorder: Recorder, tensors: dict[Any, Any]) -> None:
             if isinstance(value, Value) and value._edge in tensors:
                 recorder.frames.name_tensor(recorder.frames.rank(frame), name, tensors[value._edge])
     nodes = [edge for edge in tensors if isinstance(edge, Node)]
-    for node, following in zip(nodes, [*nodes[1:], None], strict=True):
-        if node.name is not None and (following is None or following.where != node.where):
+    for i, node in enumerate(nodes):
+        if node.name is not None and (i + 1 == len(nodes) or nodes[i + 1].where != node.where):
             recorder.frames.name_tensor(2, node.name, tensors[node])
