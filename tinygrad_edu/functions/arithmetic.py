@@ -177,18 +177,21 @@ def logical_not(input: Any) -> Any:
     return eq(input, 0)
 
 
-def _truth(value: Any) -> Any:
-    return to_dtype(value, bool) if isinstance(value, Value) else bool(value)
+def _truth(name: str, value: Any) -> Any:
+    if isinstance(value, (bool, int, float)):
+        return bool(value)
+    require_tensor(name, value)
+    return to_dtype(value, bool)
 
 
 def logical_and(input: Any, other: Any) -> Any:
     """Whether both entries are nonzero."""
-    return logical_and_bits(_truth(input), _truth(other))
+    return logical_and_bits(_truth("logical_and", input), _truth("logical_and", other))
 
 
 def logical_or(input: Any, other: Any) -> Any:
     """Whether one of the entries is nonzero."""
-    return logical_or_bits(_truth(input), _truth(other))
+    return logical_or_bits(_truth("logical_or", input), _truth("logical_or", other))
 
 
 def isnan(input: Any) -> Any:
