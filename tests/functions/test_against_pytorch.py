@@ -185,3 +185,27 @@ def test_operators_and_other_methods(name, torch):
     x = np.array([[0.75, -1.5, 2.0], [3.25, -0.5, 1.25]])
     y = np.array([[1.5, 0.5, 3.0], [-2.25, 4.5, -1.75]])
     compare(*(Run(m, OPERATORS[name], [x, y], {}, np.float64) for m in (tg, torch)), 1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in CALLS if hasattr(tg, name)])
+@given(data=st.data())
+def test_bare_arrays_are_refused(name, torch, data):
+    """Nothing falls off the graph silently: an array in place of any tensor is a TypeError, as in PyTorch."""
+    args, kwargs = data.draw(CALLS[name])
+    tensors = [i for i, a in enumerate(args) if isinstance(a, (np.ndarray, list)) and not all_ints(a)]
+    i = data.draw(st.sampled_from(tensors))
+    ours, theirs = (Run.__new__(Run) for _ in range(2))
+    for run, m in ((ours, tg), (theirs, torch)):
+        run.m, run.leaves, run.dtype, run.wanted = m, [], np.float64, False
+        given = [a if k == i else run.convert(a) for k, a in enumerate(args)]
+        try:
+            getattr(m, name)(*given, **{k: run.convert(v) for k, v in kwargs.items()})
+            run.plain = None
+        except Exception as error:
+            run.plain = error
+    if isinstance(theirs.plain, TypeError):
+        assert isinstance(ours.plain, TypeError)
+
+
+def all_ints(value: Any) -> bool:
+    return isinstance(value, list) and not any(isinstance(v, np.ndarray) for v in value)
