@@ -12,6 +12,7 @@ from tinygrad_edu import ops
 from tinygrad_edu.engine import gradients, inplace
 from tinygrad_edu.engine.calls import results_are
 from tinygrad_edu.engine.layout import relay
+from tinygrad_edu.engine.mode import current, switched, unrecordable
 from tinygrad_edu.engine.node import Node, producer, tap
 from tinygrad_edu.engine.storage import storage_of, wrote
 from tinygrad_edu.engine.value import Cell, Leaf, make, notes
@@ -179,6 +180,12 @@ class Tensor(Methods, Memory):
         """Replace the memory; the gradient and its cell stay."""
         promotion.require_tensor("data", value)
         if value._array is self._array:
+            return
+        if current.get().recorder is not None:
+            if value._array.shape != self._array.shape or value._array.dtype != self._array.dtype:
+                unrecordable("data of another shape or dtype", "set it outside of the recorded block")
+            with switched(grad=False):
+                inplace.assign(self, value, op="data")
             return
         self._array = relay(value)._array
         leaf = self._edge

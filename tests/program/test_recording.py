@@ -439,3 +439,60 @@ def test_recording_and_replaying_leave_numba_alone():
         "assert 'numba' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_setting_data_is_an_assignment():
+    w, x = f64([1.0, 2.0], requires_grad=True), f64([3.0, 4.0])
+    with tg.record() as program:
+        (w * x).sum().backward()
+        w.data = w.data - 0.5 * w.grad
+    np.testing.assert_array_equal(w.numpy(force=True), [-0.5, 0.0])
+    program.run()
+    np.testing.assert_array_equal(w.numpy(force=True), [-2.0, -2.0])
+    with tg.record(), pytest.raises(RuntimeError, match="outside of the recorded block"):
+        w.data = w.data.float()
+
+
+def test_parameters_that_got_other_memory_are_not_trained_in_the_old_one():
+    w, x = f64([1.0, 2.0], requires_grad=True), f64([3.0, 4.0])
+    with tg.record() as program:
+        loss = (w * x).sum()
+        loss.backward()
+    step = program.compile(outputs=["loss"])
+    w.data = f64([0.0, 1.0])
+    for call in (program.run, step):
+        with pytest.raises(RuntimeError, match="w has got other memory since"):
+            call()
+    assert loss.item() == 11.0
+
+
+def test_memory_that_is_laid_out_anew_stays_the_same_value():
+    """Kernels leave memory in any order; showing it moves the numbers to a new array."""
+    weight = tg.from_numpy(np.arange(24.0).reshape(2, 3, 4))
+    turned = tg.relu(weight.permute(0, 2, 1))
+    turned._array = np.asfortranarray(turned._array)
+    assert not turned._array.flags.c_contiguous
+    with tg.record() as program:
+        before = turned * 2.0
+        turned.mul_(3.0)
+        flat = turned.view(-1) + 1.0
+        turned.add_(1.0)
+    assert program.input("turned").role == "state"
+    assert program.input("turned").array is turned._array
+    values = turned.numpy().copy()
+    program.run()
+    np.testing.assert_array_equal(turned.numpy(), values * 3.0 + 1.0)
+    assert [before.shape, flat.shape] == [(2, 4, 3), (24,)]
+
+
+def test_memory_bound_to_a_program_stays_where_it_is():
+    x = tg.from_numpy(np.arange(6.0))
+    order = tg.from_numpy(np.arange(6.0).reshape(2, 3))
+    order._array = np.asfortranarray(order._array)
+    with tg.record() as program:
+        order.add_(1.0)
+        y = x * 2.0
+    shown = order.numpy()
+    program.run()
+    np.testing.assert_array_equal(shown, np.arange(6.0).reshape(2, 3) + 2.0)
+    assert y.shape == (6,)

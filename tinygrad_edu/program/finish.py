@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from tinygrad_edu.engine.storage import storage_of
 from tinygrad_edu.engine.value import Leaf, Value
 from tinygrad_edu.program.instruction import ROLES, Assign, Draft, Input, Instruction, Line
 from tinygrad_edu.program.names import CONTAINER, OPENER, assign_names
@@ -41,7 +42,7 @@ def mark_leaves(recorder: Recorder) -> None:
     for frame in recorder.frames.frames.values():
         for value in list(frame.f_locals.values()):
             if isinstance(value, Value) and isinstance(value._edge, Leaf):
-                recorder.leaves.add(id(value._array))
+                recorder.leaves[id(value._array)] = value._edge
 
 
 def finished_input(recorder: Recorder, draft: Draft) -> Input:
@@ -49,10 +50,12 @@ def finished_input(recorder: Recorder, draft: Draft) -> Input:
     source = draft.source
     assert source is not None
     written = id(source.array) in recorder.assigned
+    storage_of(source.array).shown = True  # whoever holds the program sees this memory
     role = source.role
     if role == "input":
         role = "param" if id(source.array) in recorder.leaves else "state" if written else "input"
-    return replace(source, name=draft.name, role=role, assigned=written)
+    leaf = recorder.leaves.get(id(source.array))
+    return replace(source, name=draft.name, role=role, assigned=written, leaf=leaf)
 
 
 def finished_line(call: Call) -> Line:

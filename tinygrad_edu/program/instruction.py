@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.engine.primitive import Primitive, registry
+from tinygrad_edu.engine.value import Leaf
 
 PHASES = ("forward", "backward", "update")
 ROLES = ("input", "param", "state", "hyper", "key")
@@ -23,6 +24,8 @@ class Input:
               "hyper" or "key" (numbers read anew at every replay)
     array  -- the memory it is bound to: what is read when nothing is given, and what assignments write
     read   -- for "hyper" and "key": gives the number of the next replay
+    assigned -- whether the program writes it
+    leaf   -- for "param": the edge of the tensor, which knows when the tensor gets other memory
     """
 
     name: str
@@ -30,6 +33,7 @@ class Input:
     array: np.ndarray
     read: Callable[[], Any] | None = None
     assigned: bool = False
+    leaf: Leaf | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -42,7 +46,15 @@ class Input:
         return self.array.dtype
 
     def value(self) -> np.ndarray:
-        """What it is now: the number read anew, or the bound memory."""
+        """What it is now: the number read anew, or the bound memory.
+
+        Raises RuntimeError when the tensor has got other memory since it was recorded.
+        """
+        if self.leaf is not None and self.leaf.array is not self.array:
+            raise RuntimeError(
+                f"{self.name} has got other memory since the program was recorded (was its data replaced?): record "
+                "again, or copy numbers into it (copy_, load_state_dict) instead"
+            )
         return self.array if self.read is None else np.asarray(self.read(), self.dtype)
 
 

@@ -72,7 +72,7 @@ class Recorder:
         self.writes: list[np.ndarray] = []
         self.assigned: set[int] = set()
         self.made_here: dict[int, np.ndarray] = {}
-        self.leaves: set[int] = set()
+        self.leaves: dict[int, Leaf] = {}
         self.gradients: dict[int, tuple[Draft, Draft]] = {}
         self.roots: list[Draft] = []
         self.stamps: list[int] = []
@@ -145,15 +145,17 @@ class Recorder:
             self.literals[id(new)] = (new, self.literals[id(old)][1])
         if id(old) in self.made_here:
             self.made_here[id(new)] = new
-        for marked in (self.assigned, self.leaves):
-            marked.update({id(new)} if id(old) in marked else ())
+        if id(old) in self.assigned:
+            self.assigned.add(id(new))
+        if id(old) in self.leaves:
+            self.leaves[id(new)] = self.leaves[id(old)]
 
     def gradient(self, grad: np.ndarray, edge: Any) -> None:
         """`grad` is the gradient (so far) of the loss with respect to what an edge stands for."""
         draft = self.value(grad, "backward")
         owner = self.behind(edge)
         if isinstance(edge, Leaf):
-            self.leaves.add(id(edge.array))
+            self.leaves[id(edge.array)] = edge
         if owner is None or owner is draft:
             return
         source = self.inputs.get(id(grad))
@@ -170,7 +172,7 @@ class Recorder:
         if node is not None:
             frame = user_frame()
             self.walked_from = None if frame is None else (id(frame), frame.f_lasti)
-            self.leaves.update(id(e.array) for e in node.inputs if isinstance(e, Leaf))
+            self.leaves.update((id(e.array), e) for e in node.inputs if isinstance(e, Leaf))
 
     def replaying(self, node: Node | None) -> None:
         """What follows is the forward of a node, computed again."""
