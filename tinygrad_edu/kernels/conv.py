@@ -179,7 +179,7 @@ def _taps_last(w: Array, groups: int) -> Array:
     """w (O, C / groups, h, w) as (groups, O / groups, taps), the channels of a tap next to each other."""
     columns = w.shape[0] // groups
     ordered = w.reshape(groups, columns, *w.shape[1:]).transpose(0, 1, 3, 4, 2)
-    return np.ascontiguousarray(ordered).reshape(groups, columns, w[0].size)
+    return in_c_order(ordered).reshape(groups, columns, w[0].size)
 
 
 def _is_depthwise(groups: int, per_group: int, columns: int) -> bool:
@@ -206,7 +206,7 @@ def _(x: Array, w: Array, stride: Pair, padding: Padding, dilation: Pair, groups
     if _is_depthwise(groups, per_group, rows.shape[3]):
         depthwise_loop(_images(padded), pixels, taps, in_c_order(factors[..., 0].T), rows[..., 0])
     else:
-        conv_loop(_images(padded), pixels, taps, per_group, np.ascontiguousarray(factors), rows)
+        conv_loop(_images(padded), pixels, taps, per_group, in_c_order(factors), rows)
     return y
 
 

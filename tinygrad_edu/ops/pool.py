@@ -97,7 +97,7 @@ def windows(
 def adaptive_windows(size: tuple[int, int], output_size: tuple[int, int], dtype: Any) -> tuple[Any, Any, Any]:
     """(rows, columns, divisor) of windows that share an image as evenly as they can."""
     rows, columns = (
-        np.array([[i * n // k, -(-(i + 1) * n // k)] for i in range(k)]).reshape(k, 2)
+        np.array([[i * n // k, -(-(i + 1) * n // k)] for i in range(k)], np.int64).reshape(k, 2)
         for n, k in zip(size, output_size, strict=True)
     )
     return rows, columns, np.outer(rows[:, 1] - rows[:, 0], columns[:, 1] - columns[:, 0]).astype(dtype)
