@@ -15,7 +15,7 @@ settings.register_profile(
 )
 settings.register_profile("dev", deadline=None, max_examples=12, suppress_health_check=_QUIET)
 settings.register_profile("thorough", deadline=None, max_examples=300, suppress_health_check=_QUIET)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 @pytest.fixture(autouse=True)

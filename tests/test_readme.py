@@ -20,7 +20,9 @@ def test_readme_has_examples() -> None:
 
 
 @pytest.mark.parametrize("number", range(len(blocks("README.md"))))
-def test_readme_block_runs_and_prints_what_it_shows(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readme_block_runs_and_prints_what_it_shows(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     code, shown = blocks("README.md")[number]
     file = tmp_path / "block.py"
@@ -36,11 +38,11 @@ def test_contributing_adds_an_op_that_works() -> None:
     import numpy as np
 
     import tinygrad_edu as tg
-    from tinygrad_edu.engine.domain import real
+    from tinygrad_edu.engine.domain import nonzero
     from tinygrad_edu.engine.primitive import registry
 
     code = next(code for code, _ in blocks("CONTRIBUTING.md") if "softsign" in code)
-    scope = {"primitive": tg.primitive, "real": real, "np": np, "abs": tg.ops.abs, "__name__": "an_example"}
+    scope = {"primitive": tg.primitive, "nonzero": nonzero, "np": np, "abs": tg.ops.abs, "__name__": "an_example"}
     try:
         exec(code, scope)
         x = tg.tensor([-2.0, 0.5], dtype=tg.float64, requires_grad=True)

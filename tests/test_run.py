@@ -147,9 +147,7 @@ def test_a_moved_checkout_installs_again(run):
     assert run.extras_to_install(run.VENV, elsewhere, ["test"]) == ["test"]
 
 
-@pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"extras": ["test"]}', '{"extras": 1, "fingerprint": ""}']
-)
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"extras": ["test"]}', '{"extras": 1, "fingerprint": ""}'])
 def test_an_unreadable_stamp_installs_again(run, content):
     installed(run, ["test"])
     Path(run.stamp_path(run.VENV)).write_text(content)
@@ -225,8 +223,6 @@ def test_ctrl_c_waits_for_the_child_and_then_stops(run, monkeypatch):
 
 def test_the_file_itself_runs_and_imports_nothing_installed():
     code = "import runpy, sys; sys.argv = ['run.py', '--help']; runpy.run_path('run.py', run_name='__main__')"
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code], cwd=RUN_PY.parent, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], cwd=RUN_PY.parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "python3 run.py test" in done.stderr

@@ -98,13 +98,11 @@ def reached(roots: list[Edge]) -> list[Node]:
 def useful(nodes: list[Node], targets: list[Edge]) -> set[Any]:
     """The edges (and nodes) on the way to a target: the only ones worth a gradient."""
     wanted: set[Any] = set(targets)
-    through: set[Any] = set()
     for node in reversed(nodes):
         if any(edge in wanted for edge in node.inputs):
-            through.add(node)
             wanted.add(node)
             wanted.update(Output(node, k) for k in range(len(node.outputs)))
-    return through | {e for e in wanted if not isinstance(e, Node)} | set(targets)
+    return wanted
 
 
 def collect(kept: dict[Any, Any], node: Node, g: Any, targets: Any) -> None:
@@ -202,5 +200,5 @@ def check_finite(node: Node, table: Table) -> None:
     """Anomaly mode: name the operation whose gradient has a NaN."""
     for edge in node.inputs:
         g = table.get(edge) if not isinstance(edge, Const) else None
-        if g is not None and not isinstance(g, list) and np.isnan(array_of(g)).any():
+        if g is not None and np.isnan(array_of(g)).any():
             raise RuntimeError(f"the gradient of an input of {node!r} has NaN values (anomaly detection is on)")

@@ -8,7 +8,15 @@ import numpy as np
 
 from tinygrad_edu import ops
 from tinygrad_edu.engine.value import Value, array_of
-from tinygrad_edu.functions.promotion import binary, promoted, require_tensor, result_type, to_dtype, unary
+from tinygrad_edu.functions.promotion import (
+    binary,
+    promoted,
+    require_numbers,
+    require_tensor,
+    result_type,
+    to_dtype,
+    unary,
+)
 
 __all__ = [
     "abs",
@@ -220,6 +228,7 @@ def where(condition: Any, input: Any, other: Any) -> Any:
     if not isinstance(input, Value) and not isinstance(other, Value):
         from tinygrad_edu.functions.creation import full
 
+        require_numbers("where", input, other)
         input = full((), input, dtype=result_type(input, other))
     return ops.where(condition, *promoted("where", input, other))
 

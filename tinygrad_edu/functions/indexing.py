@@ -68,8 +68,25 @@ def _index_array(item: Any) -> Any:
 def getitem(input: Any, index: Any) -> Any:
     """x[index]: a view for integers and slices, a copy for index tensors and masks."""
     template, arrays = template_of(index)
-    result = ops.index(input if arrays else relay(input), *arrays, template=template)
+    try:
+        result = ops.index(input if arrays else relay(input), *arrays, template=template)
+    except IndexError as error:
+        shape = input._array.shape
+        raise IndexError(f"cannot read x[{_shown(index)}] of a tensor of shape {shape}: {error.__cause__}") from error
     return result if arrays else shares(result, input)
+
+
+def _shown(index: Any) -> str:
+    """An index as it is typed, index arrays by their shape."""
+    if isinstance(index, tuple):
+        return ", ".join(map(_shown, index))
+    if isinstance(index, slice):
+        parts = [index.start, index.stop] + ([index.step] if index.step is not None else [])
+        return ":".join("" if part is None else str(part) for part in parts)
+    if index is Ellipsis:
+        return "..."
+    shape = getattr(index, "shape", None)
+    return repr(index) if not shape else f"<{index.dtype} {tuple(shape)}>"
 
 
 def setitem(input: Any, index: Any, value: Any) -> None:

@@ -133,6 +133,11 @@ class Memory(Value):
         return relay(self)._array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if self._edge is not None:
+            raise RuntimeError(
+                "NumPy cannot take a tensor that requires grad without losing its gradient: use the function of that "
+                "name here (tg.sin(x), not np.sin(x)), or x.detach() where no gradient is wanted"
+            )
         array = self.numpy()
         if dtype is None or array.dtype == dtype:
             return array.copy() if copy else array

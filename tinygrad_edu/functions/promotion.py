@@ -80,6 +80,13 @@ def require_tensor(name: str, value: Any, position: str = "input") -> None:
         )
 
 
+def require_numbers(name: str, *values: Any) -> None:
+    """Raise PyTorch's TypeError for what is neither a tensor nor a number."""
+    for position, value in zip(("input", "other"), values, strict=False):
+        if not isinstance(value, (Value, *_NUMBERS)):
+            require_tensor(name, value, position)
+
+
 def promoted(name: str, *values: Any, floating: bool = False) -> list[Any]:
     """The operands in one dtype; Python numbers stay numbers."""
     if not any(isinstance(v, Value) for v in values):

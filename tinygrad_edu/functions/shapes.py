@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,13 @@ Shape = Sequence[int]
 
 
 def sizes(args: tuple[Any, ...]) -> tuple[int, ...]:
-    """`f(2, 3)` and `f((2, 3))` are the same."""
+    """`f(2, 3)` and `f((2, 3))` are the same; sizes are integers."""
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         args = tuple(args[0])
-    return tuple(int(n) for n in args)
+    try:
+        return tuple(map(index, args))
+    except TypeError:
+        raise TypeError(f"sizes must be integers, got {', '.join(map(repr, args))}") from None
 
 
 def wrap_dim(name: str, dim: int, ndim: int) -> int:

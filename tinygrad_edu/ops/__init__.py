@@ -1,6 +1,7 @@
 """The primitives: each one's forward and gradient rule side by side.  These accept bare arrays as well as tensors."""
 
 from tinygrad_edu.engine.basis import cast, copy, expand, sum_to, where
+from tinygrad_edu.ops.compare import *
 from tinygrad_edu.ops.conv import *
 from tinygrad_edu.ops.elementwise import *
 from tinygrad_edu.ops.index import *

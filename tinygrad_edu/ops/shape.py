@@ -51,7 +51,9 @@ def cat(*tensors, dim):
     return np.concatenate(tensors, axis=dim)
 
 
-@primitive(domain=Family("narrow"), text="{x}.narrow({dim}, {start}, {length})", latex="{x}_{{[{start}:{start}+{length}]}}")
+@primitive(
+    domain=Family("narrow"), text="{x}.narrow({dim}, {start}, {length})", latex="{x}_{{[{start}:{start}+{length}]}}"
+)
 def narrow(x, *, dim, start, length):
     """`length` entries of the axis `dim`, from `start` on."""
     return x[(slice(None),) * (dim % x.ndim) + (slice(start, start + length),)]

@@ -31,6 +31,9 @@ class Optimizer:
                 "params argument given to the optimizer should be an iterable of Tensors or dicts, but got a Tensor: "
                 "put it in a list"
             )
+        if not hasattr(params, "__iter__"):
+            hint = ": pass model.parameters()" if hasattr(params, "parameters") else ""
+            raise TypeError(f"an optimizer takes an iterable of Tensors or dicts, not {type(params).__name__}{hint}")
         self.defaults = defaults
         self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
