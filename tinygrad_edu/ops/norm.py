@@ -53,8 +53,8 @@ def normalised(x: Any, shape: tuple[int, ...], dim: tuple[int, ...], eps: float)
 
 
 def mean(x: Any, shape: tuple[int, ...], dim: tuple[int, ...]) -> Any:
-    """The mean over some axes, which stay as 1."""
-    return sum(x, dim=dim, keepdim=True) / float(math.prod(shape[d] for d in dim))
+    """The mean over some axes, which stay as 1; of nothing it is 0, so that no NaN gets into the gradients."""
+    return sum(x, dim=dim, keepdim=True) / float(math.prod(shape[d] for d in dim) or 1)
 
 
 def over_batch(shape: tuple[int, ...]) -> tuple[int, ...]:
