@@ -79,7 +79,7 @@ def unary_call(op: Primitive, otherwise: Callable[[Any], Any], kinds: str | None
         mode = _mode()
         result = _new(Tensor)
         result._array = out
-        result._edge = result._notes = None
+        result._notes = None
         if edge is not None and mode.grad and op.differentiable:
             result._edge = node = Node()
             try:
@@ -103,6 +103,8 @@ def unary_call(op: Primitive, otherwise: Callable[[Any], Any], kinds: str | None
                     _known[0] = code
             node.scope = mode.scope
             node.special = None
+        else:
+            result._edge = None
         if mode.recorder is not None:
             mode.recorder.call(op, (a,), _EMPTY, (out,))
         return result
@@ -139,7 +141,7 @@ def binary_call(
         mode = _mode()
         result = _new(Tensor)
         result._array = out
-        result._edge = result._notes = None
+        result._notes = None
         if mode.grad and (needs := (op.first if x_edge is not None else 0) | (op.second if y_edge is not None else 0)):
             result._edge = node = Node()
             try:
@@ -169,6 +171,8 @@ def binary_call(
                     _known[0] = code
             node.scope = mode.scope
             node.special = None
+        else:
+            result._edge = None
         if mode.recorder is not None:
             mode.recorder.call(op, (a, b), _EMPTY, (out,))
         return result

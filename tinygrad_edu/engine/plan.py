@@ -7,8 +7,7 @@ The pull on arrays is written out as source, once per plan, because it runs once
     def pull(node, g, table, owned):
         s, edges = node.saved, node.inputs
         e = edges[0]
-        k = s[1]
-        r = g * k if k.__class__ is ndarray and k.dtype is not mask else times(g, k)
+        r = g * s[1]
         if e.shape != node.shape or r.dtype is not e.dtype:
             r = checked(r, e, node, True)
         table[e] = table[e] + r if e in table else r
@@ -116,11 +115,13 @@ def write_pull(op: Primitive, rule: Rule, i: int, position: int) -> list[str]:
         elif rule.constant is not None:
             lines = ["r = -g" if rule.constant == -1 else f"r = g * {rule.constant!r}"]
         elif rule.kind == "slope":
-            call = arguments if rule.returns_its_argument() else f"rule_{i}({arguments})"
-            lines = [
-                f"k = {call}",
-                "r = g * k if k.__class__ is ndarray and k.dtype is not mask else times(g, k)",
-            ]
+            if rule.returns_its_argument() and not masks(op):
+                lines = [f"r = g * {arguments}"]
+            else:
+                lines = [
+                    f"k = rule_{i}({arguments})",
+                    "r = g * k if k.__class__ is ndarray and k.dtype is not mask else times(g, k)",
+                ]
         else:
             lines = [f"r = rule_{i}({arguments})"]
         if rule.kind == "slope":
@@ -133,6 +134,11 @@ def write_pull(op: Primitive, rule: Rule, i: int, position: int) -> list[str]:
             "table[e] = table[e] + r if e in table else r",
         ]
     return [f"e = edges[{i}]", *lines]
+
+
+def masks(op: Primitive) -> bool:
+    """Whether an input of an elementwise primitive is boolean (or could be: its domain does not say)."""
+    return not isinstance(op.domain, tuple) or any(domain.boolean for domain in op.domain)
 
 
 def times(g: Any, slope: Any) -> Any:
