@@ -100,11 +100,11 @@ bool = _np.dtype(_np.bool_)
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad_edu\.")
 
 if _typing.TYPE_CHECKING:
-    from tinygrad_edu import explain, viz
+    from tinygrad_edu import datasets, explain, transforms, viz
 
 
 def __getattr__(name: str) -> _typing.Any:
-    """The readers for people, `explain` and `viz`, are imported when they are first used."""
-    if name in ("explain", "viz"):
+    """Data, and the readers for people, are imported when they are first used."""
+    if name in ("datasets", "explain", "transforms", "viz"):
         return _importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

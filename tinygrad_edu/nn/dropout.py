@@ -1,4 +1,4 @@
-"""Dropout as a module."""
+"""Dropout as modules."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from tinygrad_edu.nn import functional as F
 from tinygrad_edu.nn.module import Module
 
-__all__ = ["Dropout"]
+__all__ = ["Dropout", "Dropout2d"]
 
 
 class Dropout(Module):
@@ -30,3 +30,14 @@ class Dropout(Module):
     def extra_repr(self) -> str:
         """The probability."""
         return f"p={self.p}, inplace={self.inplace}"
+
+
+class Dropout2d(Dropout):
+    """While training, zero whole channels of (N, C, H, W) with probability p and scale the others by 1 / (1 - p).
+
+    A 3D input is taken as (N, C, L), with a warning.  Raises ValueError unless 0 <= p <= 1.
+    """
+
+    def forward(self, input: Any) -> Any:
+        """(N, C, H, W) -> the same."""
+        return F.dropout2d(input, self.p, self.training, self.inplace)

@@ -20,6 +20,7 @@ from tinygrad_edu.functions.shapes import reshape
 
 __all__ = [
     "dropout",
+    "dropout2d",
     "elu",
     "gelu",
     "hardtanh",
@@ -193,16 +194,37 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     The mask is drawn from a key of the default generator, so `manual_seed` repeats it.
     Raises ValueError unless 0 <= p <= 1.
     """
-    x = floating("dropout", input)
+    return _dropout("dropout", input, p, training, inplace, axes=None)
+
+
+def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    """While training, zero whole channels of (N, C, H, W) with probability p and scale the others by 1 / (1 - p).
+
+    A 3D input is taken as (N, C, L), with a warning; other numbers of dimensions warn too, the first two axes count.
+    Raises ValueError unless 0 <= p <= 1.
+    """
+    dims = floating("dropout2d", input)._array.ndim
+    if dims == 3:
+        warnings.warn("dropout2d: a 3D input is taken as (N, C, L), not as (C, H, W)", stacklevel=2)
+    elif dims != 4:
+        warnings.warn(f"dropout2d: expected an input (N, C, H, W), got {dims}D: use dropout instead", stacklevel=2)
+    return _dropout("dropout2d", input, p, training, inplace, axes=2)
+
+
+def _dropout(name: str, input: Any, p: float, training: bool, inplace: bool, axes: int | None) -> Any:
+    """Dropout of what has one place in the first `axes` axes; None: of single entries."""
+    x = floating(name, input)
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
     if not training or p == 0:
         return input
     if p == 1:
-        return finished("dropout", input, ops.mul(x, 0.0), inplace)
-    bits = ops.random_bits(default_generator.live_key(), shape=x._array.shape)
+        return finished(name, input, ops.mul(x, 0.0), inplace)
+    shape = x._array.shape
+    shape = shape if axes is None else (*shape[:axes], *(1,) * (len(shape) - axes))
+    bits = ops.random_bits(default_generator.live_key(), shape=shape)
     keep = to_dtype(ops.ge(bits, round(p * 2**32)), x._array.dtype)
-    return finished("dropout", input, ops.mul(x, ops.mul(keep, 1.0 / (1.0 - p))), inplace)
+    return finished(name, input, ops.mul(x, ops.mul(keep, 1.0 / (1.0 - p))), inplace)
 
 
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None) -> Any:

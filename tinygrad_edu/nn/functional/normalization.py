@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_edu import ops
 from tinygrad_edu.engine.inplace import assign
 from tinygrad_edu.engine.mode import literal, switched
-from tinygrad_edu.engine.value import make
+from tinygrad_edu.engine.value import Value, make
 from tinygrad_edu.nn.functional.activation import floating
 
 __all__ = ["batch_norm", "layer_norm"]
@@ -24,7 +24,7 @@ def batch_norm(
     weight: Any = None,
     bias: Any = None,
     training: bool = False,
-    momentum: float = 0.1,
+    momentum: Any = 0.1,
     eps: float = 1e-05,
 ) -> Any:
     """(input - mean) / sqrt(var + eps) * weight + bias, channel by channel: (N, C, ...) and vectors (C,).
@@ -32,6 +32,7 @@ def batch_norm(
     training -- take mean and (biased) variance of the batch, and move the running ones, if there are any, towards them
                 in place: running = (1 - momentum) * running + momentum * new, the new variance being the unbiased one
     else     -- take the running mean and variance
+    momentum -- a number, or a tensor () of the dtype of the running ones
 
     Raises ValueError when there is one value per channel to train on, RuntimeError when shapes or dtypes do not fit.
 
@@ -85,8 +86,9 @@ def _filled(vector: Any, shape: tuple[int, ...], input: Any, value: float) -> An
     return make(literal(np.full(shape, value, input._array.dtype), value)) if vector is None else vector
 
 
-def _move(running: Any, new: Any, momentum: float) -> None:
-    assign(running, running * (1.0 - momentum) + new * float(momentum), op="batch_norm")
+def _move(running: Any, new: Any, momentum: Any) -> None:
+    step: Any = momentum if isinstance(momentum, Value) else float(momentum)
+    assign(running, running * (1.0 - step) + new * step, op="batch_norm")
 
 
 def _with_running(input: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float) -> Any:
