@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 import tinygrad_edu as tg
 
@@ -15,6 +15,8 @@ settings.register_profile(
 )
 settings.register_profile("dev", deadline=None, max_examples=12, suppress_health_check=_QUIET)
 settings.register_profile("thorough", deadline=None, max_examples=300, suppress_health_check=_QUIET)
+# for when many tests are expected to fail, as after breaking a rule on purpose: no time is spent on shrinking
+settings.register_profile("broken", settings.get_profile("ci"), phases=[Phase.generate], report_multiple_bugs=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
