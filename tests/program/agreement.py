@@ -36,6 +36,7 @@ def assert_same(found: dict[str, Any], expected: dict[str, Any], rtol: float, wh
     """Equal names, shapes and dtypes; values up to a tolerance, relative to the largest entry."""
     assert list(found) == list(expected)
     for name, value in expected.items():
+        assert isinstance(found[name], np.ndarray), name
         assert found[name].shape == value.shape, name
         assert found[name].dtype == value.dtype, name
         if rtol == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from agreement import assert_agreement, exec_source
 
 import tinygrad_edu as tg
+from tinygrad_edu import ops
 from tinygrad_edu.engine.storage import storage_of
 from tinygrad_edu.program import Values
 
@@ -234,7 +236,7 @@ class TestCompiled:
         assert loss.shape == ()
 
     def test_nan_and_infinity_come_through(self):
-        x = f64([[np.nan, 1.0, np.inf], [-np.inf, 0.0, 2.0]])
+        x = f64([[1.0, np.nan, np.nan], [-np.inf, 0.0, np.inf]])
         with tg.record() as program:
             largest, smallest = x.amax(1), x.amin(0)
             first, last = x.argmax(1), x.argmin(1)
@@ -243,6 +245,32 @@ class TestCompiled:
         assert_agreement(program)
         assert np.isnan(largest.numpy()).tolist() == [True, False]
         assert [t.shape for t in (smallest, first, last, both, relu, signs, logs)] == [(3,), (2,), (2,), *[(2, 3)] * 4]
+
+    def test_indices_of_every_kind(self):
+        x, v = tg.from_numpy(np.arange(60.0).reshape(3, 4, 5)), tg.from_numpy(-np.arange(6.0).reshape(3, 2))
+        rows, columns, one = tg.tensor([0, 2]), tg.tensor([[1], [-1], [0]]), tg.tensor(-2)
+        with tg.record() as program:
+            apart, together = x[rows, :, rows], x[:, columns, rows]
+            first, between = x[rows, 1:3, 0], x[1, rows, :, None]
+            number, backwards = x[one, rows], x.flip(2)[..., ::2]
+            put, spread = x.clone(), x.clone()
+            put[:, rows, 4] = v
+            spread[one] = 7.0
+            added = ops.index_add(v, columns, rows, template=(ops.HOLE, ops.HOLE), shape=(4, 5))
+        assert_agreement(program)
+        assert [apart.shape, together.shape, first.shape] == [(2, 4), (3, 3, 2), (2, 2)]
+        assert [between.shape, number.shape, backwards.shape] == [(2, 5, 1), (2, 5), (3, 4, 3)]
+        assert [put.shape, spread.shape, added.shape] == [(3, 4, 5), (3, 4, 5), (4, 5)]
+
+    def test_numbers_do_not_widen_float32(self):
+        x = tg.ones(3, requires_grad=True)
+        with tg.record() as program:
+            y = ((x * 0.5 + 1.0) ** 2.0).clamp(0.25, float("inf")).sum() / 3.0
+            y.backward()
+        code = program.compile().source.split('"""')[-1]
+        bare = re.sub(r"#.*|f32\(-?[\w.]+\)|\w+\[.*?\]|range\(\d+\)", "", code)
+        assert not re.search(r"\d\.\d|inf", bare)
+        assert_agreement(program, rtol=1e-6)
 
     def test_what_cannot_be_compiled_says_so(self):
         x = f64([3.0, 1.0])

@@ -8,8 +8,10 @@ import threading
 
 import numpy as np
 import pytest
+from agreement import assert_agreement
 
 import tinygrad_edu as tg
+from tinygrad_edu import ops
 from tinygrad_edu.engine.mode import current
 from tinygrad_edu.program.instruction import PHASES, Assign, Instruction
 
@@ -252,9 +254,43 @@ def test_swapping_and_reversing_memory_in_place():
         a.copy_(b)
         b.copy_(kept)
         b.copy_(b.flip(0))
+        both = a * 10.0 + b
     np.testing.assert_array_equal([a.numpy(), b.numpy()], [[3.0, 4.0], [2.0, 1.0]])
-    program.run()
+    np.testing.assert_array_equal(both.numpy(), [32.0, 41.0])
+    np.testing.assert_array_equal(assert_agreement(program).both, [24.0, 13.0])
     np.testing.assert_array_equal([a.numpy(), b.numpy()], [[2.0, 1.0], [4.0, 3.0]])
+
+
+def test_what_a_rule_saved_before_a_write_follows_the_inputs():
+    """The node of h * h keeps the old h, in a copy of its own."""
+    x = f64([1.0, 2.0], requires_grad=True)
+    with tg.record() as program:
+        h = x * 2.0
+        h.mul_(h)
+        loss = h.sum()
+        loss.backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [8.0, 16.0])
+    np.testing.assert_array_equal(program.run(x=[3.0, 5.0]).dx, [24.0, 40.0])
+
+
+def test_numbers_are_read_at_every_run_even_when_nothing_uses_them():
+    """A generator goes on as it would have."""
+    read = []
+    with tg.record() as program:
+        current.get().recorder.live(np.array(1.0), "unused", lambda: read.append(1) or 1.0)
+        y = tg.ones(2) * 2.0
+    program.run()
+    program.run(unused=3.0)
+    assert len(read) == 2
+    assert y.shape == (2,)
+
+
+def test_what_changes_nothing_is_no_instruction():
+    x = f64([1.0, 2.0])
+    with tg.record() as program:
+        y = ops.cast(x, dtype=tg.float64) * 2.0
+    assert [line.op for line in program.instructions] == ["mul"]
+    assert y.shape == (2,)
 
 
 def test_assignment_broadcasts_and_casts():
