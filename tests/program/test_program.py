@@ -253,6 +253,7 @@ class TestCompiled:
             apart, together = x[rows, :, rows], x[:, columns, rows]
             first, between = x[rows, 1:3, 0], x[1, rows, :, None]
             number, backwards = x[one, rows], x.flip(2)[..., ::2]
+            between_two = ops.index(x, rows, rows, template=(ops.Cut(1, None, None), ops.HOLE, None, ops.HOLE))
             put, spread = x.clone(), x.clone()
             put[:, rows, 4] = v
             spread[one] = 7.0
@@ -260,7 +261,16 @@ class TestCompiled:
         assert_agreement(program)
         assert [apart.shape, together.shape, first.shape] == [(2, 4), (3, 3, 2), (2, 2)]
         assert [between.shape, number.shape, backwards.shape] == [(2, 5, 1), (2, 5), (3, 4, 3)]
+        assert between_two.shape == (2, 2, 1)
         assert [put.shape, spread.shape, added.shape] == [(3, 4, 5), (3, 4, 5), (4, 5)]
+
+    def test_transposes_are_not_copied(self):
+        x, w = tg.ones(4, 3, requires_grad=True), tg.ones(2, 3, requires_grad=True)
+        with tg.record() as program:
+            y = x @ w.T
+            (y * y).sum().backward()
+        calls = re.findall(r"gemm\w*\(.*\)", program.compile().source)
+        assert calls == ["gemm_nt_(x, w, y)", "gemm_(dy, w, dx)", "gemm_(x.T, dy, dt1)"]
 
     def test_numbers_do_not_widen_float32(self):
         x = tg.ones(3, requires_grad=True)

@@ -525,10 +525,16 @@ def test_memory_bound_to_a_program_stays_where_it_is():
     x = tg.from_numpy(np.arange(6.0))
     order = tg.from_numpy(np.arange(6.0).reshape(2, 3))
     order._array = np.asfortranarray(order._array)
+    moved = order * 1.0
+    moved._array = np.asfortranarray(moved._array)
     with tg.record() as program:
         order.add_(1.0)
-        y = x * 2.0
+        moved.add_(1.0)
+        y = x * moved.view(6)
+    assert program.input("moved").array is moved._array
+    assert program.input("moved").role == "state"
     shown = order.numpy()
     program.run()
+    np.testing.assert_array_equal(moved.numpy(), shown)
     np.testing.assert_array_equal(shown, np.arange(6.0).reshape(2, 3) + 2.0)
     assert y.shape == (6,)
