@@ -17,7 +17,7 @@ from tinygrad_edu.program.emitter import RULES
 
 BUILT_IN = {name: op for name, op in registry.items() if op.__module__.startswith("tinygrad_edu.")}
 WITHOUT_CODE = {"argsort"}
-COMPILED_MODULES = {"basis", "elementwise", "index", "linalg", "loss", "random", "reduce", "shape"}
+COMPILED_MODULES = {"basis", "compare", "elementwise", "index", "linalg", "loss", "random", "reduce", "shape"}
 
 
 def tensors_of(op, call):
