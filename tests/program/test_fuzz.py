@@ -136,7 +136,7 @@ def test_replayed(script):
     compare(script, compiled=False)
 
 
-@settings(max_examples=3, derandomize=True, database=None, phases=[Phase.generate])
+@settings(max_examples=2, derandomize=True, database=None, phases=[Phase.generate])
 @given(script=scripts(longest=5, leaves=1))
 def test_compiled(script):
     compare(script, compiled=True)

@@ -106,6 +106,16 @@ def test_names_of_variables_gradients_and_what_has_none():
     np.testing.assert_allclose(program.run().dw, w.grad.numpy())
 
 
+def test_a_loop_over_parameters_does_not_rename_them():
+    weights = [tg.ones(2, requires_grad=True), tg.ones(2, requires_grad=True)]
+    with tg.record() as program:
+        (weights[0] * weights[1]).sum().backward()
+        with tg.no_grad():
+            for p in weights:
+                p -= p.grad
+    assert [i.name for i in program.inputs] == ["weights_0", "weights_1"]
+
+
 def test_names_hide_nothing():
     with tg.record() as program:
         ops = tg.ones(2) * 2.0

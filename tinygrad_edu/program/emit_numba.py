@@ -102,8 +102,8 @@ def imports(writer: Emitter) -> list[str]:
         modules.setdefault(module, []).append(f"{name} as {name}_")
     lines = ["import math", "", "import numpy as np", ""]
     lines += [f"from {module} import {', '.join(names)}" for module, names in sorted(modules.items())]
-    used = [name for name in DTYPES if any(f"{name}(" in text for text in writer.body)]
-    return [*lines, "", *(f"{name} = {scalar_type(name)}" for name in used)]
+    used = [f"{name} = {scalar_type(name)}" for name in DTYPES if any(f"{name}(" in text for text in writer.body)]
+    return [*lines, "", *used] if used else lines
 
 
 def scalar_type(name: str) -> str:

@@ -56,10 +56,11 @@ class Frames:
         return OPENER if frame is self.opener else CALLED
 
     def name_tensor(self, rank: float, name: str, value: Any) -> None:
-        """Name the value behind a tensor."""
+        """Name the value behind a tensor; an input that was not called so when it was first used hardly is."""
         draft = self.draft_of(value._array) if isinstance(value, Value) else None
         if draft is not None:
-            draft.called(rank, name)
+            late = draft.source is not None and rank in (OPENER, CALLED)
+            draft.called(rank + CONTAINER if late else rank, name)
 
     def name_input(self, draft: Draft, array: np.ndarray) -> None:
         """The variables that hold a new input now (they may hold something else at the end)."""
