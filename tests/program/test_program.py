@@ -108,6 +108,7 @@ def test_sources_with_every_kind_of_static_parameter():
         c = (x > 1.5).sum(0)
         d = tg.cat([x[:1], x[1:]], 1)
     text = program.source()
+    assert "dtype=float32)" in str(program)
     for expected in ("ops.HOLE", "ops.Cut(", "None", "np.dtype('float32')", "float('-inf')"):
         assert expected in text
     assert_agreement(program)

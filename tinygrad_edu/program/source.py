@@ -43,7 +43,7 @@ def called(line: Instruction) -> str:
     given = [i if isinstance(i, str) else repr(i.item()) if isinstance(i, np.generic) else repr(i) for i in line.inputs]
     if infix(line.primitive) is not None:
         return code(line.primitive, given, line.static)
-    static = [f"{k}={v.name if isinstance(v, np.dtype) else v!r}" for k, v in line.static.items()]
+    static = [f"{k}={v.name if isinstance(v, np.dtype) else repr(v)}" for k, v in line.static.items()]
     return f"{line.op}({', '.join(given + static)})"
 
 
