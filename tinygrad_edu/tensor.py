@@ -17,7 +17,7 @@ from tinygrad_edu.engine.node import Node, producer, tap
 from tinygrad_edu.engine.storage import storage_of, wrote
 from tinygrad_edu.engine.value import Cell, Leaf, make, notes
 from tinygrad_edu.engine.where import outside
-from tinygrad_edu.functions import creation, promotion, shapes
+from tinygrad_edu.functions import creation, indexing, promotion, shapes
 from tinygrad_edu.functions.memory import Memory
 from tinygrad_edu.functions.methods import Methods
 from tinygrad_edu.functions.promotion import to_dtype
@@ -202,7 +202,7 @@ class Tensor(Methods, Memory):
         """Take the numbers of `src`, broadcast and cast."""
         source = to_dtype(src, self.dtype) if isinstance(src, Tensor) else creation.as_tensor(src, self.dtype)
         wide = source if source.shape == self.shape else shapes.expand(source, *self.shape)
-        inplace.assign(self, wide, op="copy_")
+        inplace.assign(self, indexing.covering(self, wide), op="copy_")
         return self
 
     def clone(self) -> Tensor:

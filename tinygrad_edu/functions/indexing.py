@@ -10,6 +10,7 @@ from tinygrad_edu import ops
 from tinygrad_edu.engine.inplace import assign
 from tinygrad_edu.engine.layout import relay
 from tinygrad_edu.engine.mode import current, literal, unrecordable
+from tinygrad_edu.engine.node import producer
 from tinygrad_edu.engine.storage import wrote
 from tinygrad_edu.engine.value import Value, array_of, make
 from tinygrad_edu.engine.where import outside
@@ -112,6 +113,13 @@ def setitem(input: Any, index: Any, value: Any) -> None:
     except ValueError as error:
         raise RuntimeError(f"index assignment into shape {input._array.shape}: {error}") from error
     wrote(input._array, outside(2))
+
+
+def covering(input: Any, value: Any) -> Any:
+    """A constant that is about to overwrite a computed tensor, as its new version: still in the graph, gradient 0."""
+    if value._edge is not None or producer(input._edge) is None:
+        return value
+    return ops.index_put(input, value, template=(...,))
 
 
 def _grid(shape: tuple[int, ...], dim: int, index: Any) -> tuple[tuple[Any, ...], list[Any]]:

@@ -167,7 +167,7 @@ class Methods(Value):
     def fill_(self, value: Any) -> Any:
         """Fill with one value, in place."""
         constant = value if isinstance(value, Value) else make(literal(np.array(value, self.dtype), value))
-        inplace.assign(self, constant, op="fill_")
+        inplace.assign(self, indexing.covering(self, constant), op="fill_")
         return self
 
     def uniform_(self, a: Any = 0.0, b: Any = 1.0, *, generator: Any = None) -> Any:
