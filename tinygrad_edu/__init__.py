@@ -85,6 +85,7 @@ from tinygrad_edu.functions.shapes import (
     unbind,
     unsqueeze,
 )
+from tinygrad_edu.nn.summary import summary
 from tinygrad_edu.program import Program, record
 from tinygrad_edu.serialization import load, save
 from tinygrad_edu.tensor import Tensor
