@@ -37,6 +37,19 @@ def test_image_grids_of_grey_and_colour(shape):
     assert len(figure.axes[0].images[0].get_array()) == 8
 
 
+def test_other_limits_than_0_and_1_have_a_scale():
+    filters = np.array([[[-2.0, 0.0], [0.5, 1.0]]] * 3)
+    figure = viz.image_grid(filters, limits=(-2, 2))
+    *pictures, scale = figure.axes
+    assert len(pictures) == 3
+    assert all(axis.images[0].get_clim() == (-2, 2) for axis in pictures)
+    assert scale.get_ylim() == (-2, 2)
+    (middle,) = {tuple(axis.images[0].cmap(axis.images[0].norm(0.0)))[:3] for axis in pictures}
+    assert len(set(middle)) == 1
+    assert abs(middle[0] - 0.5) < 0.01
+    assert len(viz.image_grid(filters, limits=(0, 1)).axes) == 3
+
+
 def test_the_same_bytes_in_every_run(tmp_path):
     first, second = (viz.save(viz.curves({"loss": {"train": [2, 1]}}), tmp_path / f"{i}.svg") for i in range(2))
     assert first.read_bytes() == second.read_bytes()

@@ -54,7 +54,8 @@ def graph(
     """Draw how a tensor (or several) was computed; works before and after `backward()`.
 
     names -- variable names: `names=locals()` in a function; else the variables assigned to are used
-    params -- a Module, or a dict of parameters by name: their names win, and only they are coloured as parameters
+    params -- a Module, or a dict of parameters by name: their names win, and only they are coloured as parameters; the
+        boxes of a Module's parts say what they are
     values, gradients -- write the entries of small arrays in the nodes, and d(result)/d(each value) where the result is
         one scalar; a leaf that has `.grad` shows that.  Both are computed again from the leaves: nothing is freed or
         accumulated, no hook is called.
@@ -85,6 +86,7 @@ def graph(
     first = max(0, len(nodes) - max_nodes) if max_nodes is not None else 0
     picture = Picture(nodes[first:], roots)
     picture.names, picture.parameters = names_by_key(names, params)
+    picture.kinds = kinds_of(params)
     picture.derivatives, picture.unnamed = derivatives, unnamed
     picture.compute(values, gradients)
     whole = {"rankdir": direction, **WHOLE}
@@ -119,12 +121,22 @@ def key(edge: Edge) -> Any:
 
 def names_by_key(names: Mapping[str, Any] | None, params: Any) -> tuple[dict[Any, str], set[Any] | None]:
     """The names given by the user, `params` over `names`; and which values are parameters (None: all leaves)."""
-    if hasattr(params, "named_parameters"):
+    if is_module(params):
         params = dict(params.named_parameters())
     if params is not None and not isinstance(params, Mapping):
         raise TypeError(f"viz.graph: params must be a Module or a dict of name: tensor, not {type(params).__name__}")
     given = by_key(params or {})
     return {**by_key(names or {}), **given}, None if params is None else set(given)
+
+
+def kinds_of(model: Any) -> dict[str, str]:
+    """The class of each part of a Module, by its name."""
+    return {name: type(part).__name__ for name, part in model.named_modules()} if is_module(model) else {}
+
+
+def is_module(value: Any) -> bool:
+    """Whether it has parts and parameters with names."""
+    return hasattr(value, "named_modules") and hasattr(value, "named_parameters")
 
 
 def by_key(names: Mapping[str, Any]) -> dict[Any, str]:
@@ -140,6 +152,7 @@ class Picture:
         self.nodes, self.roots = nodes, roots
         self.names: dict[Any, str] = {}
         self.parameters: set[Any] | None = None
+        self.kinds: dict[str, str] = {}
         self.root_keys = {key(root) for root in roots}
         self.derivatives = self.unnamed = False
         self.values: dict[Any, Any] = {}
@@ -271,8 +284,15 @@ class Picture:
             for part in inner[scope]:
                 box.subgraph(part)
             if scope:
-                box.attr(label=labels.plain(scope[-1]), style="rounded", color="#999999", fontcolor=labels.GREY)
+                box.attr(
+                    label=labels.plain(self.box_label(scope)), style="rounded", color="#999999", fontcolor=labels.GREY
+                )
                 inner[scope[:-1]].append(box)
+
+    def box_label(self, scope: tuple[str, ...]) -> str:
+        """The name of a module, and its class where it is known and not the name."""
+        kind = self.kinds.get(".".join(scope[1:]))
+        return scope[-1] if kind in (None, scope[-1]) else f"{scope[-1]}: {kind}"
 
 
 def is_number(edge: Edge) -> bool:

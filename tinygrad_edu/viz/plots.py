@@ -92,19 +92,34 @@ def confusion(counts: Any, labels: Sequence[str] | None = None) -> Figure:
     return drawn
 
 
-def image_grid(images: Any, titles: Sequence[str] | None = None, columns: int = 8) -> Figure:
-    """Grey images (N, H, W) or (N, 1, H, W), or colour images (N, 3, H, W) in 0..1, with a title above each."""
+def image_grid(
+    images: Any,
+    titles: Sequence[str] | None = None,
+    columns: int = 8,
+    *,
+    limits: tuple[float, float] = (0.0, 1.0),
+) -> Figure:
+    """Grey images (N, H, W) or (N, 1, H, W), or colour images (N, 3, H, W) in 0..1, with a title above each.
+
+    limits -- the entries of grey images drawn as white and as black; others than 0 and 1 get a scale beside them.
+        Filters and gradients have both signs: `limits=(-m, m)` shows 0 as the grey in the middle.
+    """
     images = np.asarray(images)
     images = images[:, 0] if images.ndim == 4 and images.shape[1] == 1 else images
     images = np.moveaxis(images, 1, -1) if images.ndim == 4 else images
     columns = max(1, min(columns, len(images)))
     rows = max(1, -(-len(images) // columns))
-    drawn = figure(1.1 * columns, 1.3 * rows)
+    scaled = images.ndim == 3 and limits != (0.0, 1.0)
+    drawn = figure(1.1 * columns + 0.6 * scaled, 1.3 * rows)
     axes = drawn.subplots(rows, columns, squeeze=False).ravel()
-    for axis in axes:
+    for axis in axes[len(images) :]:
         axis.set_axis_off()
     for i, (axis, image) in enumerate(zip(axes, images, strict=False)):
-        axis.imshow(image, cmap="gray_r" if image.ndim == 2 else None, vmin=0, vmax=1)
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_color("#cccccc")
+        axis.imshow(image, cmap="gray_r" if image.ndim == 2 else None, vmin=limits[0], vmax=limits[1])
         if titles is not None:
             axis.set_title(titles[i], fontsize=8)
+    if scaled and len(images):
+        drawn.colorbar(axes[0].images[0], ax=axes, fraction=0.4 / columns, aspect=14 * rows)
     return drawn
