@@ -19,7 +19,7 @@ shape stand the entries of what is small and, in red, the gradient of the result
 join a view to the memory it shares. Rest on an operation to see the line of code that called it.
 """
 
-DEMOS = ("worked_example", "mlp_digits")
+DEMOS = ("worked_example", "mlp_digits", "cnn_digits")
 
 
 def title(name: str) -> str:

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tinygrad_edu as tg
 from demos import __main__ as main
-from demos import mlp_digits, worked_example
+from demos import cnn_digits, mlp_digits, worked_example
 from demos.report import Report
 from tinygrad_edu import viz
+from tinygrad_edu.datasets import Digits
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed: the digits come with it")
 ROOT = Path(__file__).parent.parent.parent
@@ -35,11 +37,14 @@ def test_the_tour_meets_its_bars_and_writes_its_files(finished):
     assert code == 0
     for name in main.DEMOS:
         assert all(bar["met"] for bar in numbers(out, name)["bars"])
-    for name in ("worked_example", "worked_example_full", "mlp_curves", "mlp_confusion", "mlp_graph"):
+    pictures = ("curves", "confusion", "graph")
+    inside = ("cnn_filters", "cnn_maps1", "cnn_maps2", "cnn_slopes")
+    made = [f"{net}_{picture}" for net in ("mlp", "cnn") for picture in pictures]
+    for name in ("worked_example", "worked_example_full", *made, *inside):
         assert (out / f"{name}.svg").read_bytes().startswith(b"<?xml")
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     page = (out / "index.html").read_text(encoding="utf-8")
-    assert page.count("<figure>") >= 5
+    assert page.count("<figure>") >= 12
     assert "WRONG: the minus sign of δ2 was dropped" in page
 
 
@@ -72,14 +77,32 @@ def test_the_derivation_and_the_drawing_show_the_same_numbers(finished):
         assert shown in page.split("The same on paper")[2].split("The same as a drawing")[0]
 
 
-def test_the_network_learns(finished):
-    found = numbers(finished[1], "mlp_digits")["numbers"]
+@pytest.mark.parametrize(("name", "bar"), [("mlp_digits", 0.85), ("cnn_digits", 0.9)])
+def test_the_networks_learn(finished, name, bar):
+    found = numbers(finished[1], name)["numbers"]
     losses = found["history"]["loss (nats)"]["train"]
     assert losses[-1] < losses[0] / 2
     counts = np.array(found["confusion"])
     assert counts.sum() == 360
     assert found["test accuracy"] == pytest.approx(np.trace(counts) / 360)
-    assert found["test accuracy"] >= 0.85
+    assert found["test accuracy"] >= bar
+
+
+def test_the_graph_of_the_cnn_has_its_modules_as_boxes(finished):
+    drawing = (finished[1] / "cnn_graph.svg").read_text(encoding="utf-8")
+    for box in (">CNN<", ">block1: Sequential<", ">0: Conv2d<", ">1: BatchNorm2d<", ">3: MaxPool2d<", ">out: Linear<"):
+        assert box in drawing
+
+
+def test_feature_maps_are_what_the_modules_return():
+    tg.manual_seed(0)
+    model = cnn_digits.CNN().eval()
+    images = Digits(train=False).images[:2]
+    first, second = cnn_digits.outputs_of(model, images, model.block1[2], model.block2[2])
+    by_hand = model.block1[2](model.block1[1](model.block1[0](images)))
+    np.testing.assert_array_equal(first, by_hand.detach().numpy()[0])
+    assert second.shape == (16, 4, 4)
+    assert not any(module._forward_hooks for module in model.modules())
 
 
 def test_the_same_seed_gives_the_same_numbers(finished, tmp_path):
@@ -148,7 +171,7 @@ def test_a_missing_extra_is_said_in_one_line(monkeypatch, tmp_path, capsys):
 def test_list_names_every_demo_there_is(capsys):
     assert main.main(["list"]) == 0
     said = capsys.readouterr().out
-    files = {path.stem for path in (ROOT / "demos").glob("*.py")} - {"__init__", "__main__", "report"}
+    files = {path.stem for path in (ROOT / "demos").glob("*.py")} - {"__init__", "__main__", "report", "training"}
     assert files == set(main.DEMOS)
     assert all(f"  {name} " in said for name in files)
 
