@@ -18,7 +18,21 @@ from tinygrad_edu.program.emitter import RULES
 BUILT_IN = {name: op for name, op in registry.items() if op.__module__.startswith("tinygrad_edu.")}
 WITHOUT_CODE = {"argsort"}
 HALF = settings(max_examples=settings.default.max_examples // 2)  # many primitives, little to choose
-COMPILED_MODULES = {"basis", "compare", "elementwise", "index", "linalg", "loss", "random", "reduce", "shape"}
+COMPILED_MODULES = {
+    "basis",
+    "compare",
+    "conv",
+    "elementwise",
+    "index",
+    "linalg",
+    "loss",
+    "norm",
+    "pad",
+    "pool",
+    "random",
+    "reduce",
+    "shape",
+}
 
 
 def tensors_of(op, call):

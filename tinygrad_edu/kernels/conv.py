@@ -23,6 +23,7 @@ import numpy as np
 
 from .conv_loops import (
     conv_loop,
+    conv_tables,
     conv_to_input_loop,
     conv_to_weight_loop,
     depthwise_loop,
@@ -149,13 +150,9 @@ def conv2d_to_weight(
 
 @functools.lru_cache(maxsize=256)
 def _tables(size: Pair, channels: int, per_group: int, kernel: Pair, stride: Pair, dilation: Pair) -> Any:
-    """(pixels, taps) of images (*size, channels): where each output begins, and what it meets from there."""
+    """The two tables of images (*size, channels)."""
     out = _output_size(size, kernel, stride, ((0, 0), (0, 0)), dilation)
-    along = [np.arange(n) * s for n, s in zip(out, stride, strict=True)]
-    reach = [np.arange(n) * d for n, d in zip(kernel, dilation, strict=True)]
-    pixels = (along[0][:, None] * size[1] + along[1]) * channels
-    taps = (reach[0][:, None, None] * size[1] + reach[1][:, None]) * channels + np.arange(per_group)
-    return pixels.reshape(-1).astype(np.uintp), taps.reshape(-1).astype(np.uintp)
+    return conv_tables(size[1], channels, per_group, out, kernel, stride, dilation)
 
 
 def _padded(x: Array, padding: Padding) -> Array:

@@ -21,6 +21,24 @@ from .registry import Array
 
 
 @jit
+def conv_tables(
+    wide: int, channels: int, per_group: int, out: tuple[int, int], kernel: tuple[int, int], stride: Any, dilation: Any
+) -> Any:
+    """(pixels, taps) of images (rows, wide, channels): where each output pixel begins, and what it meets from there."""
+    pixels = np.empty(out[0] * out[1], np.uintp)
+    for a in range(out[0]):
+        for b in range(out[1]):
+            pixels[a * out[1] + b] = (a * stride[0] * wide + b * stride[1]) * channels
+    taps = np.empty(kernel[0] * kernel[1] * per_group, np.uintp)
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            start = (i * dilation[0] * wide + j * dilation[1]) * channels
+            for c in range(per_group):
+                taps[(i * kernel[1] + j) * per_group + c] = start + c
+    return pixels, taps
+
+
+@jit
 def _add_scaled(out: Array, factor: Any, row: Array) -> None:
     for j in range(row.size):
         out[j] += factor * row[j]

@@ -38,8 +38,8 @@ class CompiledStep:
         self._arenas = [aligned(size, dtype) for dtype, size in emission.arenas.items()]
         arenas = dict(zip(emission.arenas, self._arenas, strict=True))
         self._kept = {
-            value: arenas[dtype][offset : offset + int(np.prod(shape))].reshape(shape)
-            for value, (dtype, offset, shape) in emission.arrays.items()
+            value: arenas[dtype][offset : offset + int(np.prod(shape))].reshape(shape).transpose(np.argsort(order))
+            for value, (dtype, offset, shape, order) in emission.arrays.items()
         }
         self._scalars = emission.scalars
         self._dtypes = dtypes_of(program)

@@ -67,12 +67,12 @@ def emit_unbind(writer: Emitter, line: Instruction, given: list[Place]) -> list[
 @emits("cat")
 def emit_cat(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
     """One loop nest for each piece."""
-    out = writer.result(line)
+    out = writer.result(line, given[0].order)
     dim = line.static["dim"] % len(out.shape)
     start = 0
     for piece in given:
         writer.letters = 0
-        indices, depth = writer.loops(piece.shape)
+        indices, depth = writer.loops(piece.shape, order=out.order)
         there = [moved(i, start) if axis == dim else i for axis, i in enumerate(indices)]
         writer.put(out, there, piece.at(indices), depth)
         start += piece.shape[dim]
@@ -82,19 +82,19 @@ def emit_cat(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
 @emits("embed")
 def emit_embed(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
     """Zeros, then the part."""
-    out = zeros(writer, line)
-    indices, depth = writer.loops(given[0].shape)
+    out = zeros(writer, line, given[0].order)
+    indices, depth = writer.loops(given[0].shape, order=out.order)
     dim, start = line.static["dim"], line.static["start"]
     there = [moved(i, start) if axis == dim else i for axis, i in enumerate(indices)]
     writer.put(out, there, given[0].at(indices), depth)
     return out
 
 
-def zeros(writer: Emitter, line: Instruction) -> Place:
+def zeros(writer: Emitter, line: Instruction, order: tuple[int, ...] = ()) -> Place:
     """Memory for the result, all zeros."""
-    out = writer.result(line)
+    out = writer.result(line, order)
     if out.shape:
-        writer.line(f"{out.array}[:] = 0")
+        writer.line(f"{out.memory}[:] = 0")
     else:
         writer.put(out, (), typed(0, out.dtype), 0)
     return out
@@ -155,7 +155,7 @@ def emit_random_bits(writer: Emitter, line: Instruction, given: list[Place]) -> 
     """The kernel fills the memory."""
     (key,) = given
     shape = line.shapes[0]
-    out = writer.result(line) if shape else writer.allocate(f"{line.outputs[0]}_from", (1,), line.dtypes[0])
+    out = writer.result(line) if shape else writer.allocate(writer.temporary(line, "from"), (1,), line.dtypes[0])
     flat = out.array if len(out.shape) == 1 else f"{out.array}.reshape({math.prod(shape)})"
     writer.line(f"{writer.use('fill_random_bits')}({flat}, u64({key.at(())}))")
     return out if shape else fixed(out, 0, 0)

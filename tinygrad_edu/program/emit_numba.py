@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.program import emit_moves, emit_reductions  # noqa: F401 - they register their rules
+from tinygrad_edu.program import emit_moves, emit_reductions, emit_spatial  # noqa: F401 - they register their rules
 from tinygrad_edu.program.emitter import DTYPES, RULES, Emitter
 from tinygrad_edu.program.instruction import Assign, Input, Instruction, Line
 from tinygrad_edu.program.places import Place, number, short, typed
@@ -23,14 +23,14 @@ class Emission:
 
     text, imports  -- the function `step`, and the lines before it
     arenas         -- entries needed, by dtype
-    arrays         -- value -> (dtype, offset, shape) of the outputs that lie in them
+    arrays         -- value -> (dtype, offset, shape there, order of the axes) of the outputs that lie in them
     scalars        -- the outputs without axes, which the function returns
     """
 
     text: str
     imports: list[str]
     arenas: dict[np.dtype, int]
-    arrays: dict[str, tuple[np.dtype, int, tuple[int, ...]]]
+    arrays: dict[str, tuple[np.dtype, int, tuple[int, ...], tuple[int, ...]]]
     scalars: list[str]
 
 
@@ -52,8 +52,8 @@ def emit(inputs: Sequence[Input], lines: Sequence[Line], outputs: Sequence[str])
     for value in outputs:
         place = writer.places[value]
         if place.shape and writer.names.get(value) not in writer.arrays:
-            writer.places[value] = writer.copy(place, value)
-    arrays = {v: writer.arrays[writer.names[v]] for v in outputs if writer.places[v].shape}
+            writer.places[value] = writer.copy(place, value, place.order)
+    arrays = {v: (*writer.arrays[writer.names[v]], writer.places[v].order) for v in outputs if writer.places[v].shape}
     scalars = [v for v in outputs if v not in arrays]
     return Emission(function(writer, inputs, scalars), imports(writer), writer.arenas, arrays, scalars)
 
@@ -69,6 +69,7 @@ def instruction(writer: Emitter, line: Instruction) -> None:
     writer.letters = 0
     results: Any = RULES.get(line.op, elementwise)(writer, line, given)
     for value, place in zip(line.outputs, [results] if isinstance(results, Place) else results, strict=True):
+        writer.makers[value] = line.op
         if not place.shape and value not in writer.names:
             # A number is read now: what it is read from may be written later
             local = writer.allocate(value, (), place.dtype)
@@ -103,7 +104,8 @@ def imports(writer: Emitter) -> list[str]:
     lines = ["import math", "", "import numpy as np", ""]
     lines += [f"from {module} import {', '.join(names)}" for module, names in sorted(modules.items())]
     used = [f"{name} = {scalar_type(name)}" for name in DTYPES if any(f"{name}(" in text for text in writer.body)]
-    return [*lines, "", *used] if used else lines
+    constants = [f"{name} = {text}" for name, text in writer.constants.items()]
+    return [*lines, "", *used, *constants] if used or constants else lines
 
 
 def scalar_type(name: str) -> str:

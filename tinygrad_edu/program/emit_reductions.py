@@ -31,22 +31,21 @@ def emit_sum_to(writer: Emitter, line: Instruction, given: list[Place]) -> Place
 
 def sum_over(writer: Emitter, line: Instruction, x: Place, axes: set[int], keepdim: bool, lead: int = 0) -> Place:
     """Sums over some axes, float32 added up in float64."""
-    rest = tuple(n for i, n in enumerate(x.shape) if i not in axes)
-    trailing = axes == set(range(len(rest), len(x.shape))) and axes
-    if len(x.shape) - 1 not in axes and axes:
+    order = x.order or tuple(range(len(x.shape)))
+    rest = order[: len(order) - len(axes)]
+    if axes and order[-1] not in axes:
         out = zeros(writer, line)
-        indices, depth = writer.loops(x.shape)
+        indices, depth = writer.loops(x.shape, order=order)
         there = kept_indices(indices, axes, keepdim, lead)
         writer.line(f"{out.at(there)} += {x.at(indices)}", depth)
         return out
     out = writer.result(line)
-    if trailing and x.array is not None and x.dtype.kind == "f":
-        kept, depth = writer.loops(rest)
-        size = math.prod(x.shape[len(rest) :])
-        row = f"{x.array}[{', '.join(kept)}]" if kept else x.array
-        row = row if len(axes) == 1 else f"{row}.reshape({size})"
+    if axes and axes.isdisjoint(rest) and x.memory is not None and x.dtype.kind == "f":
+        indices, depth = writer.loops(tuple(1 if i in axes else n for i, n in enumerate(x.shape)), order=order)
+        row = f"{x.memory}[{', '.join(indices[i] for i in rest)}]" if rest else x.memory
+        row = row if len(axes) == 1 else f"{row}.reshape({math.prod(x.shape[i] for i in axes)})"
         total = f"{writer.use('sum_of', 'tinygrad_edu.program.loops')}({row})"
-        writer.put(out, kept_indices([*kept, *["0"] * len(axes)], axes, keepdim, lead), total, depth)
+        writer.put(out, kept_indices(indices, axes, keepdim, lead), total, depth)
         return out
     with_loops(writer, out, x, axes, keepdim, lead)
     return out

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ class Emitter:
     body    -- the lines of the function;  calls: the functions to import, with their modules
     names   -- value -> its name in the code;  places: value -> where its entries are
     arenas  -- entries needed, by dtype;  arrays: name -> (dtype, offset, shape) of what lies in them
+    constants -- name -> source of arrays that are known now;  makers: value -> the primitive it comes from
     """
 
     body: list[str] = field(default_factory=list)
@@ -52,6 +53,9 @@ class Emitter:
     places: dict[str, Place] = field(default_factory=dict)
     arenas: dict[np.dtype, int] = field(default_factory=dict)
     arrays: dict[str, tuple[np.dtype, int, tuple[int, ...]]] = field(default_factory=dict)
+    constants: dict[str, str] = field(default_factory=dict)
+    makers: dict[str, str] = field(default_factory=dict)
+    copies: dict[tuple[Any, ...], Place] = field(default_factory=dict)
     letters: int = 0
 
     def line(self, text: str, depth: int = 0) -> None:
@@ -68,17 +72,16 @@ class Emitter:
         taken = value in RESERVED or value.endswith("_") or value.startswith("arena_")
         return self.names.setdefault(value, f"{value}_value" if taken else value)
 
-    def loops(self, shape: tuple[int, ...], depth: int = 0) -> tuple[list[str], int]:
-        """Open nested loops over a shape; the indices, and the depth of their body."""
-        indices: list[str] = []
-        for n in shape:
-            if n == 1:
-                indices.append("0")
+    def loops(self, shape: tuple[int, ...], depth: int = 0, order: Sequence[int] = ()) -> tuple[list[str], int]:
+        """Open nested loops over a shape, in the order of the memory; the indices, and the depth of their body."""
+        indices = ["0"] * len(shape)
+        for axis in order or range(len(shape)):
+            if shape[axis] == 1:
                 continue
             letter = LETTERS[self.letters] if self.letters < len(LETTERS) else f"n{self.letters}_"
             self.letters += 1
-            self.line(f"for {letter} in range({n}):", depth)
-            indices.append(letter)
+            self.line(f"for {letter} in range({shape[axis]}):", depth)
+            indices[axis] = letter
             depth += 1
         return indices, depth
 
@@ -86,24 +89,35 @@ class Emitter:
         """An argument: a number unless it is written or has axes."""
         name = self.name(source.name)
         if source.shape:
-            row_major = not source.assigned or source.array.flags.c_contiguous
-            self.places[source.name] = stored(name, source.shape, source.dtype, row_major)
+            place = stored(name, source.shape, source.dtype)
+            in_place = source.assigned and not source.array.flags.c_contiguous
+            self.places[source.name] = replace(place, memory=None) if in_place else place
         else:
             self.places[source.name] = number(f"{name}[()]" if source.assigned else name, source.dtype)
 
-    def allocate(self, value: str, shape: tuple[int, ...], dtype: np.dtype) -> Place:
-        """Memory for a value; a local variable for one without axes."""
-        name = self.name(value)
-        if shape:
+    def allocate(self, value: str, shape: tuple[int, ...], dtype: np.dtype, order: Sequence[int] = ()) -> Place:
+        """Memory for a value, its axes in this order; a local variable for one without axes."""
+        place = stored(self.name(value), shape, dtype, order or None)
+        if place.memory is not None:
             step = ALIGNMENT // dtype.itemsize
             offset = self.arenas.get(dtype, 0)
-            self.arrays[name] = (dtype, offset, shape)
+            self.arrays[place.memory] = (dtype, offset, tuple(shape[axis] for axis in place.order))
             self.arenas[dtype] = offset + -(-max(math.prod(shape), 1) // step) * step
-        return stored(name, shape, dtype)
+        return place
 
-    def result(self, line: Instruction) -> Place:
-        """Memory for the only result of an instruction."""
-        return self.allocate(line.outputs[0], line.shapes[0], line.dtypes[0])
+    def result(self, line: Instruction, order: Sequence[int] = (), number: int = 0) -> Place:
+        """Memory for a result of an instruction, the only one if nothing else is said."""
+        return self.allocate(line.outputs[number], line.shapes[number], line.dtypes[number], order)
+
+    def temporary(self, line: Instruction, what: str) -> str:
+        """A name for memory that an instruction needs besides its results; no value's name begins like it."""
+        names = [name for name in self.names if name.startswith(f"_{line.outputs[0]}_{what}")]
+        return f"_{line.outputs[0]}_{what}{len(names) or ''}"
+
+    def constant(self, name: str, source: str) -> str:
+        """An array known now, made where the code is loaded."""
+        self.constants[name] = source
+        return name
 
     def put(self, place: Place, indices: Sequence[str], value: str, depth: int) -> None:
         """Store one entry."""
@@ -111,26 +125,28 @@ class Emitter:
             value = f"{short(place.dtype)}({value})"
         self.line(f"{place.at(indices)} = {value}", depth)
 
-    def copy(self, place: Place, value: str) -> Place:
-        """The entries in memory of their own."""
+    def copy(self, place: Place, value: str, order: Sequence[int] = ()) -> Place:
+        """The entries in memory of their own, the axes in this order."""
         self.letters = 0
-        out = self.allocate(value, place.shape, place.dtype)
-        indices, depth = self.loops(out.shape)
+        out = self.allocate(value, place.shape, place.dtype, order)
+        indices, depth = self.loops(out.shape, order=out.order)
         self.put(out, indices, place.at(indices), depth)
         return out
 
-    def solid(self, place: Place, line: Instruction) -> Place:
-        """The entries in a row-major array, copied there if need be."""
-        if place.array is not None or not place.shape:
+    def solid(self, place: Place, line: Instruction, order: Sequence[int] = ()) -> Place:
+        """The entries in an array with the axes in this order (row-major), copied there once if need be."""
+        if not place.shape or place.laid_out(order or range(len(place.shape))) is not None:
             return place
-        number = sum(name.startswith(f"{line.outputs[0]}_from") for name in self.names)
-        return self.copy(place, f"{line.outputs[0]}_from{number or ''}")
+        key = (place.at([f"n{axis}" for axis in range(len(place.shape))]), place.shape, tuple(order))
+        if key not in self.copies:
+            self.copies[key] = self.copy(place, self.temporary(line, "from"), order)
+        return self.copies[key]
 
     def assign(self, line: Assign) -> None:
         """The code of an assignment."""
         self.letters = 0
         target, value = self.places[line.target], self.places[line.value]
-        indices, depth = self.loops(target.shape)
+        indices, depth = self.loops(target.shape, order=target.order)
         self.line(f"{target.at(indices)} = {value.at(indices)}", depth)
 
     def unsupported(self, line: Instruction, what: str = "") -> NotImplementedError:

@@ -15,22 +15,46 @@ Indices = Sequence[str]
 class Place:
     """The source of one entry, given the source of its indices.
 
-    array       -- the source of a row-major array that holds exactly this value, if there is one
-    transposed  -- the source of a row-major array of which this is the transpose of each matrix, if there is one
+    order   -- the axes from the slowest to the fastest, as the entries follow each other in memory; () is not known
+    memory  -- the source of an array in C order that holds exactly this value, its axes in that order, if there is one
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype
     at: Callable[[Indices], str]
-    array: str | None = None
-    transposed: str | None = None
+    order: tuple[int, ...] = ()
+    memory: str | None = None
+
+    def laid_out(self, order: Sequence[int]) -> str | None:
+        """The source of an array in C order with the axes in this order; None when that takes a copy."""
+        if self.memory is None or self.order == tuple(order):
+            return self.memory
+        real, wanted = ([axis for axis in o if self.shape[axis] != 1] for o in (self.order, order))
+        return f"{self.memory}.reshape({tuple(self.shape[axis] for axis in order)})" if real == wanted else None
+
+    @property
+    def array(self) -> str | None:
+        """The source of a row-major array."""
+        return self.laid_out(range(len(self.shape)))
+
+    @property
+    def transposed(self) -> str | None:
+        """The source of a row-major array of which this is the transpose of each matrix."""
+        n = len(self.shape)
+        return None if n < 2 else self.laid_out([*range(n - 2), n - 1, n - 2])
 
 
-def stored(name: str, shape: tuple[int, ...], dtype: np.dtype, row_major: bool = True) -> Place:
-    """An array of its own; a local variable when it has no axes."""
+def channels_last(n: int) -> tuple[int, ...]:
+    """The order of n axes (N, C, ...) with the channels next to each other."""
+    return (0, *range(2, n), 1)
+
+
+def stored(name: str, shape: tuple[int, ...], dtype: np.dtype, order: Sequence[int] | None = None) -> Place:
+    """An array of its own, with its axes in this order (row-major); a local variable when it has no axes."""
     if not shape:
         return Place(shape, dtype, lambda _: name)
-    return Place(shape, dtype, lambda at: f"{name}[{', '.join(at)}]", name if row_major else None)
+    axes = tuple(range(len(shape)) if order is None else order)
+    return Place(shape, dtype, lambda at: f"{name}[{', '.join(at[axis] for axis in axes)}]", axes, name)
 
 
 def number(text: str, dtype: np.dtype) -> Place:
@@ -69,13 +93,12 @@ def permuted(place: Place, dims: Sequence[int]) -> Place:
     n = len(dims)
     dims = [d % n for d in dims]
     back = [dims.index(i) for i in range(n)]
-    swap = n >= 2 and dims == [*range(n - 2), n - 1, n - 2]
     return Place(
         tuple(place.shape[d] for d in dims),
         place.dtype,
         lambda at: place.at([at[b] for b in back]),
-        place.array if dims == list(range(n)) else place.transposed if swap else None,
-        place.array if swap else None,
+        tuple(back[axis] for axis in place.order),
+        place.memory,
     )
 
 
@@ -85,28 +108,41 @@ def cut(place: Place, starts: Sequence[int], steps: Sequence[int], shape: tuple[
         shape,
         place.dtype,
         lambda at: place.at([moved(i, a, s) for i, a, s in zip(at, starts, steps, strict=True)]),
-        place.array if shape == place.shape and all(s == 1 for s in steps) else None,
+        place.order,
+        place.memory if shape == place.shape and all(s == 1 for s in steps) else None,
     )
 
 
 def fixed(place: Place, axis: int, index: int) -> Place:
     """Without an axis: its entry at one index."""
     shape = (*place.shape[:axis], *place.shape[axis + 1 :])
-    array = f"{place.array}[{index}]" if place.array is not None and axis == 0 and shape else None
-    return Place(shape, place.dtype, lambda at: place.at([*at[:axis], str(index), *at[axis:]]), array)
+    outermost = place.memory is not None and place.order[0] == axis and shape
+    return Place(
+        shape,
+        place.dtype,
+        lambda at: place.at([*at[:axis], str(index), *at[axis:]]),
+        tuple(a - (a > axis) for a in place.order if a != axis),
+        f"{place.memory}[{index}]" if outermost else None,
+    )
 
 
 def reshaped(place: Place, shape: tuple[int, ...]) -> Place | None:
     """In another shape; None when that takes a copy."""
-    array = None if place.array is None or not shape else f"{place.array}.reshape({shape})"
-    if [n for n in place.shape if n != 1] == [n for n in shape if n != 1] or 0 in shape:
+    old, new = ([axis for axis, n in enumerate(s) if n != 1] for s in (place.shape, shape))
+    if [place.shape[axis] for axis in old] == [shape[axis] for axis in new]:
 
         def at(indices: Indices) -> str:
-            real = iter([i for i, n in zip(indices, shape, strict=True) if n != 1])
+            real = iter([indices[axis] for axis in new])
             return place.at(["0" if n == 1 else next(real) for n in place.shape])
 
-        return Place(shape, place.dtype, at if 0 not in shape else lambda _: "0", array)
-    return None if array is None else stored(array, shape, place.dtype)
+        renamed = dict(zip(old, new, strict=True))
+        ones = [axis for axis, n in enumerate(shape) if n == 1]
+        order = (*ones, *(renamed[axis] for axis in place.order if axis in renamed)) if place.order else ()
+        memory = f"{place.memory}.reshape({tuple(shape[axis] for axis in order)})" if place.memory and shape else None
+        return Place(shape, place.dtype, at, order, memory)
+    if 0 in shape:
+        return Place(shape, place.dtype, lambda _: "0")
+    return None if place.array is None else stored(f"{place.array}.reshape({shape})", shape, place.dtype)
 
 
 def short(dtype: np.dtype) -> str:

@@ -29,10 +29,10 @@ def elementwise(writer: Emitter, line: Instruction, given: list[Place]) -> Place
 
 
 def nest(writer: Emitter, line: Instruction, given: list[Place], expression: Callable[[list[str]], str]) -> Place:
-    """Loops over the result, with the expression of the operands' entries inside."""
+    """Loops over the result, in the order of the first operand, with the expression of the operands' entries inside."""
     wide = [broadcast(place, line.shapes[0]) for place in given]
-    out = writer.result(line)
-    indices, depth = writer.loops(out.shape)
+    out = writer.result(line, next((p.order for p in given if p.shape == line.shapes[0] and p.order), ()))
+    indices, depth = writer.loops(out.shape, order=out.order)
     writer.put(out, indices, expression([place.at(indices) for place in wide]), depth)
     return out
 

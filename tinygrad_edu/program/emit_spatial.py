@@ -1,0 +1,293 @@
+"""Code for convolution, pooling, normalisation and padding: one call for each, on images that lie channels-last.
+
+What they read in another order is copied first; their results stay channels-last, and loops over those go along.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.ops.pad import sources
+from tinygrad_edu.ops.pool import adaptive_windows, windows
+from tinygrad_edu.program.emit_moves import zeros
+from tinygrad_edu.program.emitter import Emitter, emits
+from tinygrad_edu.program.instruction import Instruction
+from tinygrad_edu.program.places import Place, channels_last, cut, fixed, moved, typed
+
+IMAGES = channels_last(4)
+MODULE = "tinygrad_edu.kernels.into"
+Padding = Sequence[tuple[int, int]]
+
+
+def call(writer: Emitter, name: str, *arguments: Any) -> None:
+    """One call."""
+    writer.line(f"{writer.use(name, MODULE)}({', '.join(map(str, arguments))})")
+
+
+def floats_only(writer: Emitter, line: Instruction, *places: Place) -> None:
+    """The loops are compiled for float32 and float64."""
+    for place in places:
+        if place.dtype not in (np.float32, np.float64):
+            raise writer.unsupported(line, f"dtype {place.dtype}")
+
+
+def images(writer: Emitter, line: Instruction, place: Place) -> str | None:
+    """The source of (N, H, W, C) in C order."""
+    return writer.solid(place, line, IMAGES).laid_out(IMAGES)
+
+
+def vector(writer: Emitter, line: Instruction, place: Place) -> str:
+    """The source of all entries in one row, row-major."""
+    return f"{writer.solid(place, line).array}.reshape({math.prod(place.shape)})"
+
+
+# convolution
+
+
+@emits("conv2d")
+def emit_conv2d(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """A call on the padded images."""
+    x, w = given
+    floats_only(writer, line, x)
+    image, weight = padded(writer, line, x), writer.solid(w, line).array
+    y = writer.result(line, IMAGES)
+    call(writer, "conv2d_into", image, weight, y.memory, *geometry(line))
+    return y
+
+
+@emits("conv2d_to_weight")
+def emit_conv2d_to_weight(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """A call on the padded images; the weight is row-major."""
+    x, y = given
+    floats_only(writer, line, x)
+    image, output = padded(writer, line, x), images(writer, line, y)
+    w = writer.result(line)
+    call(writer, "conv2d_to_weight_into", image, output, w.memory, *geometry(line))
+    return w
+
+
+@emits("conv2d_to_input")
+def emit_conv2d_to_input(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """A call that fills padded images, whose inside is the result."""
+    y, w = given
+    floats_only(writer, line, y)
+    output, weight = images(writer, line, y), writer.solid(w, line).array
+    n, channels, *size = line.shapes[0]
+    pads = ((0, 0), (0, 0), *line.static["padding"])
+    shape = tuple(before + size + after for size, (before, after) in zip((n, channels, *size), pads, strict=True))
+    plain = shape == line.shapes[0]
+    x = writer.allocate(line.outputs[0] if plain else writer.temporary(line, "padded"), shape, y.dtype, IMAGES)
+    call(writer, "conv2d_to_input_into", output, weight, x.memory, *geometry(line))
+    return x if plain else cut(x, [before for before, _ in pads], [1] * 4, line.shapes[0])
+
+
+def geometry(line: Instruction) -> tuple[Any, ...]:
+    """stride, dilation and groups."""
+    return line.static["stride"], line.static["dilation"], line.static["groups"]
+
+
+def padded(writer: Emitter, line: Instruction, x: Place) -> str | None:
+    """The source of channels-last images with zeros around; gradients find those of the forward again."""
+    padding: Padding = line.static["padding"]
+    if not any(map(any, padding)):
+        return images(writer, line, x)
+    writer.letters = 0
+    key = (x.at([f"n{axis}" for axis in range(4)]), x.shape, "padded", tuple(padding))
+    if key not in writer.copies:
+        (top, bottom), (left, right) = padding
+        n, channels, high, wide = x.shape
+        shape = (n, channels, top + high + bottom, left + wide + right)
+        out = writer.allocate(writer.temporary(line, "padded"), shape, x.dtype, IMAGES)
+        writer.line(f"{out.memory}[:] = 0")
+        copy_into(writer, out, [0, 0, top, left], x)
+        writer.copies[key] = out
+    return writer.copies[key].memory
+
+
+def copy_into(writer: Emitter, out: Place, starts: Sequence[int], x: Place) -> None:
+    """Put the entries of x into a larger array, from `starts` on."""
+    indices, depth = writer.loops(x.shape, order=out.order)
+    there = [moved(i, start) for i, start in zip(indices, starts, strict=True)]
+    writer.put(out, there, x.at(indices), depth)
+
+
+# pooling
+
+
+@emits("max_pool2d")
+def emit_max_pool2d(writer: Emitter, line: Instruction, given: list[Place]) -> list[Place]:
+    """A call that fills values and places."""
+    (x,) = given
+    floats_only(writer, line, x)
+    image = images(writer, line, x)
+    values, places = (writer.result(line, IMAGES, k) for k in (0, 1))
+    settings = (line.static[name] for name in ("kernel_size", "stride", "padding", "dilation"))
+    call(writer, "max_pool2d_into", image, values.memory, places.memory, *settings)
+    return [values, places]
+
+
+@emits("pool_gather")
+def emit_pool_gather(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """Checked unless the places are those of max pooling."""
+    x, places = given
+    image, at = images(writer, line, x), checked_places(writer, line, places, x.shape)
+    out = writer.result(line, IMAGES)
+    call(writer, "pool_gather_into", image, at, out.memory)
+    return out
+
+
+@emits("pool_scatter")
+def emit_pool_scatter(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """Checked unless the places are those of max pooling."""
+    y, places = given
+    output, at = images(writer, line, y), checked_places(writer, line, places, line.shapes[0])
+    x = writer.result(line, IMAGES)
+    call(writer, "pool_scatter_into", output, at, x.memory)
+    return x
+
+
+def checked_places(writer: Emitter, line: Instruction, places: Place, shape: tuple[int, ...]) -> str | None:
+    """The source of places, with a check in front if they come from elsewhere."""
+    at = images(writer, line, places)
+    if writer.makers.get(line.names[-1]) != "max_pool2d":
+        call(writer, "check_places", at, shape[2] * shape[3])
+    return at
+
+
+@emits("avg_pool2d", "adaptive_avg_pool2d")
+def emit_average(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """A call with the windows as constants."""
+    (x,) = given
+    floats_only(writer, line, x)
+    image = images(writer, line, x)
+    out = writer.result(line, IMAGES)
+    call(writer, "average_windows_into", image, out.memory, *windows_of(writer, line, x.shape, out.shape))
+    return out
+
+
+@emits("avg_pool2d_to_input", "adaptive_avg_pool2d_to_input")
+def emit_spread(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """A call with the windows as constants."""
+    (y,) = given
+    floats_only(writer, line, y)
+    output = images(writer, line, y)
+    x = writer.result(line, IMAGES)
+    call(writer, "spread_windows_into", output, x.memory, *windows_of(writer, line, x.shape, y.shape))
+    return x
+
+
+def windows_of(writer: Emitter, line: Instruction, image: tuple[int, ...], pooled: tuple[int, ...]) -> list[str]:
+    """Constants: the first row and the end of every window, the same for columns, and what sums are divided by."""
+    dtype = line.dtypes[0]
+    if line.op.startswith("adaptive"):
+        found = adaptive_windows(image[2:], pooled[2:], dtype)
+    else:
+        found = windows(image[2:], *(v for name, v in line.static.items() if name != "size"), dtype)
+    name = writer.name(line.outputs[0])
+    return [
+        writer.constant(f"_{name}_{what}", written(array))
+        for what, array in zip(("rows", "columns", "divisor"), found, strict=True)
+    ]
+
+
+def written(array: np.ndarray) -> str:
+    """The source of an array."""
+    dtype = f", np.{array.dtype}"
+    if array.size and (array == array.flat[0]).all():
+        return f"np.full({array.shape}, {array.flat[0].item()}{dtype})"
+    return f"np.array({array.tolist()}{dtype})"
+
+
+# normalisation
+
+
+@emits("batch_norm")
+def emit_batch_norm(writer: Emitter, line: Instruction, given: list[Place]) -> list[Place]:
+    """A call on rows of channels."""
+    x, weight, bias = given
+    floats_only(writer, line, x)
+    order = channels_last(len(x.shape))
+    rows = (x.shape[0] * math.prod(x.shape[2:]), x.shape[1])
+    image = writer.solid(x, line, order).laid_out(order)
+    vectors = [writer.solid(v, line).array for v in (weight, bias)]
+    z, mean, var = (writer.result(line, order if k == 0 else (), k) for k in (0, 1, 2))
+    outputs = (f"{z.memory}.reshape({rows})", mean.memory, var.memory)
+    call(writer, "batch_norm_into", f"{image}.reshape({rows})", *vectors, *outputs, float(line.static["eps"]))
+    return [z, mean, var]
+
+
+@emits("layer_norm")
+def emit_layer_norm(writer: Emitter, line: Instruction, given: list[Place]) -> list[Place]:
+    """A call on rows, row-major."""
+    x, weight, bias = given
+    floats_only(writer, line, x)
+    size = math.prod(weight.shape)
+    rows = (math.prod(line.shapes[1]), size)
+    image, *vectors = writer.solid(x, line).array, vector(writer, line, weight), vector(writer, line, bias)
+    z, mean, var = writer.result(line), *(row_results(writer, line, k) for k in (1, 2))
+    outputs = (f"{z.memory}.reshape({rows})", *(f"{v.memory}.reshape({rows[0]})" for v in (mean, var)))
+    call(writer, "layer_norm_into", f"{image}.reshape({rows})", *vectors, *outputs, float(line.static["eps"]))
+    return [z, *(v if line.shapes[1] else fixed(v, 0, 0) for v in (mean, var))]
+
+
+def row_results(writer: Emitter, line: Instruction, number: int) -> Place:
+    """Memory for one number for each row; an array also when there is one row and no axis."""
+    if line.shapes[number]:
+        return writer.result(line, number=number)
+    return writer.allocate(writer.temporary(line, "row"), (1,), line.dtypes[number])
+
+
+# padding
+
+
+@emits("pad")
+def emit_pad(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """The value everywhere, then what is kept of x."""
+    (x,) = given
+    pads: Padding = line.static["pads"]
+    out = writer.result(line, x.order)
+    value = typed(np.asarray(line.static["value"], x.dtype)[()], x.dtype)
+    if not x.shape:
+        writer.put(out, (), x.at(()), 0)
+        return out
+    writer.line(f"{out.memory}[:] = {value}")
+    starts = [max(-before, 0) for before, _ in pads]
+    ends = [n - max(-after, 0) for n, (_, after) in zip(x.shape, pads, strict=True)]
+    kept = cut(x, starts, [1] * len(pads), tuple(max(b - a, 0) for a, b in zip(starts, ends, strict=True)))
+    copy_into(writer, out, [max(before, 0) for before, _ in pads], kept)
+    return out
+
+
+@emits("pad_repeating")
+def emit_pad_repeating(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """Every entry is read where it comes from."""
+    (x,) = given
+    out = writer.result(line, x.order)
+    indices, depth = writer.loops(out.shape, order=out.order)
+    writer.put(out, indices, x.at(repeated(writer, line, x.shape, indices)), depth)
+    return out
+
+
+@emits("pad_repeating_to_input")
+def emit_pad_repeating_to_input(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """Every entry is added where it came from."""
+    (y,) = given
+    x = zeros(writer, line, y.order)
+    indices, depth = writer.loops(y.shape, order=x.order)
+    writer.line(f"{x.at(repeated(writer, line, x.shape, indices))} += {y.at(indices)}", depth)
+    return x
+
+
+def repeated(writer: Emitter, line: Instruction, shape: tuple[int, ...], indices: list[str]) -> list[str]:
+    """Where in the inner array an entry of the padded one comes from: by a table for each padded axis."""
+    found = list(indices)
+    for axis, (before, after) in enumerate(line.static["pads"]):
+        if before or after:
+            table = written(sources(shape[axis], before, after, line.static["mode"]))
+            name = writer.constant(f"_{writer.name(line.outputs[0])}_axis{axis}", table)
+            found[axis] = f"{name}[{indices[axis]}]"
+    return found
