@@ -250,6 +250,11 @@ ERRORS = {
 }
 
 
+def test_what_is_no_data_set_is_refused():
+    with pytest.raises(TypeError, match="DataLoader needs a data set: .* not int"):
+        DataLoader(5)
+
+
 @pytest.mark.parametrize("what", ERRORS)
 def test_contradictions_are_refused_as_in_pytorch(torch, what):
     with pytest.raises(Exception) as theirs:  # noqa: PT011 - whatever PyTorch raises

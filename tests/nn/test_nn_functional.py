@@ -77,6 +77,18 @@ def test_the_classic_logits_mistake_is_explained():
         F.binary_cross_entropy_with_logits(tg.zeros(8, 1), tg.zeros(8))
 
 
+def test_a_loss_made_of_tensors_is_explained():
+    with pytest.raises(TypeError, match=r"nn.MSELoss\(\); loss\(input, target\)"):
+        tg.nn.MSELoss(tg.ones(2), tg.ones(2))
+
+
+def test_a_class_out_of_range_is_named_once():
+    with pytest.raises(IndexError) as raised:
+        F.cross_entropy(tg.zeros(2, 3), tg.tensor([0, 5]))
+    assert str(raised.value).endswith(": target 5 is out of bounds for 3 classes")
+    assert str(raised.value).count("cross_entropy") == 1
+
+
 def test_bce_of_something_that_is_no_probability_is_explained():
     with pytest.raises(RuntimeError, match=r"between 0 and 1.*sigmoid"):
         F.binary_cross_entropy(tg.tensor([-0.5]), tg.tensor([1.0]))

@@ -229,6 +229,25 @@ class TestBatchNorm:
         for key, value in layer.state_dict().items():
             np.testing.assert_array_equal(value.numpy(), before[key])
 
+    def test_a_batch_of_one_is_counted_and_refused_as_in_pytorch(self, torch):
+        for lib in (tg, torch):
+            layer = lib.nn.BatchNorm1d(2)
+            with pytest.raises(ValueError, match="Expected more than 1 value per channel when training"):
+                layer(lib.ones(1, 2))
+            assert layer.num_batches_tracked.item() == 1
+            assert layer.running_mean.tolist() == [0, 0]
+            assert layer.eval()(lib.ones(1, 2)).shape == (1, 2)
+
+    def test_an_empty_batch_leaves_the_running_statistics_as_pytorch_does(self, torch):
+        found = []
+        for lib in (tg, torch):
+            layer = lib.nn.BatchNorm2d(2)
+            x = lib.ones(0, 2, 3, 3, requires_grad=True)
+            layer(x).sum().backward()
+            state = [layer.running_mean, layer.running_var, layer.weight.grad, layer.bias.grad]
+            found.append([tuple(x.grad.shape), *(t.tolist() for t in state)])
+        assert repr(found[0]) == repr(found[1])
+
     def test_a_program_counts_batches(self):
         layer, twin = (nn.BatchNorm1d(2, momentum=None).double() for _ in range(2))
         batches = np.random.normal(size=(4, 5, 2))

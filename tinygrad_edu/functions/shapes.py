@@ -30,6 +30,8 @@ def sizes(args: tuple[Any, ...]) -> tuple[int, ...]:
 def wrap_dim(name: str, dim: int, ndim: int) -> int:
     """A dimension counted from the front; IndexError when there is no such dimension."""
     count = max(ndim, 1)
+    if isinstance(dim, str):
+        raise TypeError(f"{name}: dim must be an int (or several), not the str {dim!r}: dimensions have no names")
     if not -count <= dim < count:
         raise IndexError(
             f"{name}: dimension out of range (expected to be in range of [{-count}, {count - 1}], but got {dim})"

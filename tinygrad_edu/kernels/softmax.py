@@ -268,7 +268,7 @@ def _check_targets(x: Array, target: Array) -> Array:
 
 
 def _bad_target(value: Any, classes: int) -> IndexError:
-    return IndexError(f"cross_entropy: target {value} is out of bounds for {classes} classes")
+    return IndexError(f"target {value} is out of bounds for {classes} classes")
 
 
 def _cross_entropy_examples(dtype: np.dtype) -> list[tuple]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygrad_edu import ops
 from tinygrad_edu.engine.mode import current
+from tinygrad_edu.engine.value import Value
 from tinygrad_edu.functions import reductions
 from tinygrad_edu.functions.promotion import promoted, require_tensor, to_dtype
 from tinygrad_edu.functions.shapes import expand, movedim, reshape
@@ -31,6 +32,11 @@ __all__ = [
 def legacy(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
     """The reduction; PyTorch's two deprecated flags win where they are given."""
     if size_average is not None or reduce is not None:
+        if any(isinstance(flag, Value) for flag in (size_average, reduce)):
+            raise TypeError(
+                "a loss is made first and called then: loss = nn.MSELoss(); loss(input, target).  In one call: "
+                "F.mse_loss(input, target)"
+            )
         reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
         warnings.warn(
             f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
@@ -88,8 +94,8 @@ def _difference(name: str, input: Any, target: Any) -> Any:
     require_tensor(name, target, "target")
     if input._array.shape != target._array.shape:
         warnings.warn(
-            f"Using a target size ({target._array.shape}) that is different to the input size "
-            f"({input._array.shape}). This will likely lead to incorrect results due to broadcasting. Please ensure "
+            f"Using a target size {target._array.shape} that is different to the input size "
+            f"{input._array.shape}. This will likely lead to incorrect results due to broadcasting. Please ensure "
             "they have the same size.",
             stacklevel=3,
         )

@@ -78,6 +78,11 @@ class DataLoader:
     ) -> None:
         _check_workers(num_workers, timeout, multiprocessing_context, prefetch_factor, persistent_workers)
         streams = isinstance(dataset, IterableDataset)
+        if not streams and not hasattr(dataset, "__getitem__"):
+            raise TypeError(
+                f"DataLoader needs a data set: an object with __getitem__ and __len__, such as a TensorDataset or a "
+                f"list of samples, not {type(dataset).__name__}"
+            )
         _check_sampling(streams, batch_size, shuffle, sampler, batch_sampler, drop_last)
         if batch_sampler is not None:
             batch_size, drop_last = None, False
