@@ -251,7 +251,7 @@ ERRORS = {
 
 
 def test_what_is_no_data_set_is_refused():
-    with pytest.raises(TypeError, match="DataLoader needs a data set: .* not int"):
+    with pytest.raises(TypeError, match=r"DataLoader needs a data set: .* not int"):
         DataLoader(5)
 
 
