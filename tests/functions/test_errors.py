@@ -76,7 +76,7 @@ WRONG: dict[str, Any] = {
     "flip twice": lambda m: m.ones(2, 2).flip([0, 0]),
     "narrow too long": lambda m: m.ones(4).narrow(0, 2, 3),
     "tril of a vector": lambda m: m.ones(2).tril(),
-    "a dimension by name": ["mean", "dim must be an int", "'a'"],
+    "a dimension by name": lambda m: m.ones(2).mean(dim="a"),
     "sum out of range": lambda m: m.ones(2).sum(1),
     "sum over an axis twice": lambda m: m.ones(2, 2).sum((0, 0)),
     "mean of integers": lambda m: m.tensor([1, 2]).mean(),
@@ -185,6 +185,7 @@ SENTENCES = {
     "integers that require grad": ["int64", "floating point", ".float()"],
     "gather out of bounds": ["gather", "out of bounds", "size 3"],
     "cat of unlike sizes": ["cat", "(2, 2)", "(2, 3)"],
+    "a dimension by name": ["mean", "dim must be an int", "'a'"],
     "sum out of range": ["sum", "dimension", "1"],
     "a GPU": ["nowhere", "cpu"],
 }
