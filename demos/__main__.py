@@ -1,9 +1,10 @@
-"""`python -m demos`: run the experiments, and put what they show on one page."""
+"""`python -m demos`: the tour, or any of the experiments, with what they show on one page."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from demos.report import Report
 from tinygrad_edu import viz
+from tinygrad_edu.datasets.places import VARIABLE
 
 READING = """
 How to read the drawings: an ellipse is an operation, a box is a value. Thick blue boxes are parameters, green ones
@@ -19,7 +21,8 @@ shape stand the entries of what is small and, in red, the gradient of the result
 join a view to the memory it shares. Rest on an operation to see the line of code that called it.
 """
 
-DEMOS = ("worked_example", "mlp_digits", "cnn_digits")
+TOUR = ("worked_example", "mlp_digits", "cnn_digits")
+DEMOS = (*TOUR, "race")
 
 
 def title(name: str) -> str:
@@ -29,23 +32,30 @@ def title(name: str) -> str:
 
 def listing() -> str:
     """All demos, each with one line and the time it takes on two cores."""
-    lines = [
-        f"  {name:16} {title(name)} (about {importlib.import_module(f'demos.{name}').SECONDS} s)" for name in DEMOS
-    ]
-    return "\n".join(["python -m demos [NAME ...] runs", *lines])
+    lines = ["python -m demos runs the tour (the first three), python -m demos NAME ... these, python -m demos all:"]
+    for name in DEMOS:
+        demo = importlib.import_module(f"demos.{name}")
+        row = f"{demo.ROW}: " if hasattr(demo, "ROW") else ""
+        lines.append(f"  {name:18} {row}{title(name)} (about {demo.SECONDS} s)")
+    return "\n".join(lines)
 
 
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m demos", description="With no name: all of them, on one page.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="which demos to run, or `list` to see what there is")
+    parser = argparse.ArgumentParser(prog="python -m demos", description="With no name: the tour.")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="which demos; `list` shows what there is, `all` runs it"
+    )
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="where results go (out)")
+    parser.add_argument("--data", type=Path, metavar="DIR", help=f"where data sets are (else ${VARIABLE})")
     parser.add_argument("--fast", action="store_true", help="do less, for a quick look; bars are lower")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything random (0)")
     options = parser.parse_args(given)
-    unknown = [name for name in options.names if name not in (*DEMOS, "list")]
+    unknown = [name for name in options.names if name not in (*DEMOS, "list", "all")]
     if unknown:
-        parser.error(f"there is no demo {unknown[0]!r}: choose from {', '.join(DEMOS)}, or list")
+        parser.error(f"there is no demo {unknown[0]!r}: choose from {', '.join(DEMOS)}, all, or list")
+    if options.data is not None and not options.data.is_dir():
+        parser.error(f"--data {options.data}: there is no such folder")
     return options
 
 
@@ -76,8 +86,10 @@ def main(given: Sequence[str] | None = None) -> int:
     if "list" in options.names:
         print(listing())
         return 0
+    if options.data is not None:
+        os.environ[VARIABLE] = str(options.data)
     try:
-        reports = run(options.names or DEMOS, options)
+        reports = run(DEMOS if "all" in options.names else options.names or TOUR, options)
     except KeyboardInterrupt:
         print(f"\ndemos: stopped; what was finished is in {options.out}", file=sys.stderr)
         return 130
