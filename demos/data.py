@@ -68,7 +68,7 @@ def grey(report: Report, fashion: bool = False) -> Images:
         )
         return digits()
     report.text(f"Data: {kind.__name__}, {len(train):,} + {len(test):,} pictures, from {train.location}.")
-    return Images(kind.__name__, train.tensors(), test.tensors(), train.classes, True)
+    return Images(kind.__name__, train.tensors(), test.tensors(), tuple(train.classes), True)
 
 
 def digits() -> Images:
@@ -94,4 +94,4 @@ def colour(report: Report) -> Images:
             parts.append((tg.from_numpy(np.repeat(framed, 3, axis=1)), targets))
         return Images("digits", parts[0], parts[1], small.classes, False)
     report.text(f"Data: a fifth of CIFAR-10, {len(train):,} + {len(test):,} pictures, from {train.location}.")
-    return Images("CIFAR-10 subset", train.tensors(), test.tensors(), train.classes, True)
+    return Images("CIFAR-10 subset", train.tensors(), test.tensors(), tuple(train.classes), True)

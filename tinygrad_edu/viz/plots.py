@@ -54,7 +54,7 @@ def curves(panels: Mapping[str, Mapping[str, Sequence[float]]], *, xlabel: str =
             axis.plot(places, numbers, dash, marker=marker, markevery=every, markersize=4, color=color, label=name)
         axis.set_xlabel(xlabel)
         axis.set_ylabel(quantity)
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.get_major_locator().set_params(integer=True, nbins=7)
         axis.grid(color="#dddddd", linewidth=0.6)
         axis.legend(frameon=False)
     return drawn
