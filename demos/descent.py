@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 import tinygrad_edu as tg
-from tinygrad_edu import optim
+from demos.data import oracle
+from demos.report import Report
+from tinygrad_edu import nn, optim, viz
 
 
 @dataclass
@@ -66,9 +69,73 @@ def share_right(probabilities: tg.Tensor, targets: tg.Tensor) -> float:
     return float(((probabilities.detach().numpy() >= 0.5) == (targets.numpy() > 0.5)).mean())
 
 
+def classify(
+    model: nn.Module, loss: Any, data: tuple[tg.Tensor, tg.Tensor], optimizer: Any, limit: int, **options: Any
+) -> Run:
+    """`descend` for a network that answers with a probability; `optimizer` is called with its parameters."""
+    inputs, targets = data
+
+    def objective() -> tuple[tg.Tensor, float]:
+        p = model(inputs)
+        return loss(p, targets), share_right(p, targets)
+
+    return descend(objective, optimizer(model.parameters()), limit, **options)
+
+
+class Start:
+    """Initial weights: those of a file of given ones or, where that is missing, others drawn by the same rule.
+
+    shapes -- name -> shape, in the order of the network's parameters
+    """
+
+    def __init__(self, report: Report, file: str, shapes: dict[str, tuple[int, ...]]) -> None:
+        self.given, self.shapes = oracle(file), shapes
+        self.generator = np.random.default_rng(report.seed)
+        if self.given is None:
+            report.text("The given initial weights are not here: others are drawn, and the counts differ.")
+
+    def __call__(self, key: str) -> dict[str, np.ndarray]:
+        """The given weights called `key`, float64."""
+        return self.drawn() if self.given is None else {name: self.given[f"{key}_{name}"] for name in self.shapes}
+
+    def drawn(self) -> dict[str, np.ndarray]:
+        """Normal with standard deviation 0.1, cut at two of them; biases 0.1."""
+        return {n: np.full(s, 0.1) if "b" in n else cut_normal(self.generator, s) for n, s in self.shapes.items()}
+
+
 def cut_normal(generator: np.random.Generator, shape: tuple[int, ...], std: float = 0.1) -> np.ndarray:
     """Normal numbers, those beyond two standard deviations drawn anew."""
     values = generator.standard_normal(shape)
     while (far := abs(values) > 2).any():
         values[far] = generator.standard_normal(int(far.sum()))
     return std * values
+
+
+def with_weights(model: nn.Module, weights: dict[str, np.ndarray]) -> Any:
+    """The model in float64, its parameters, in order, these; matrices are (in, out), which `nn.Linear` transposes."""
+    values = [value.T if value.ndim == 2 else value for value in weights.values()]
+    state = {
+        name: tg.tensor(value.reshape(p.shape))
+        for (name, p), value in zip(model.named_parameters(), values, strict=True)
+    }
+    model.double().load_state_dict(state, strict=False)
+    return model
+
+
+def same_count(report: Report, name: str, found: Run, wanted: int | None) -> None:
+    """A bar: the count is the one measured elsewhere, within one in a hundred; None where there is none to compare."""
+    if wanted is not None:
+        away = abs((found.solved or 0) / wanted - 1)
+        report.bar(f"{name}: distance of the count from that measured elsewhere", away, at_most=0.01)
+
+
+def plots(runs: dict[str, Run], loss: str = "loss (mean over the pictures)") -> Any:
+    """Loss and accuracy of some runs, by the number of updates."""
+    return viz.curves(
+        {
+            loss: {name: run.losses for name, run in runs.items()},
+            "right (share)": {name: run.accuracies for name, run in runs.items()},
+        },
+        xlabel="updates",
+        first=0,
+    )

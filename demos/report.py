@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from tinygrad_edu import viz
 from tinygrad_edu.viz.rendering import write_whole
@@ -52,6 +54,20 @@ class Report:
         print(caption)
         self.page.table(header, rows, caption=caption, marked=marked)
 
+    def compare(self, ours: Mapping[str, Any], table: Mapping[str, tuple[str, str, str]]) -> None:
+        """A table of what we find and (exact digits, what the course report printed, its slip), and a bar on it."""
+        rows, errors = [], []
+        for name, (exact, reported, slip) in table.items():
+            found = np.ravel(np.asarray(ours[name], float))
+            written = "\n".join(f"{v:.10g}" for v in found)
+            rows.append([name, written, exact.replace(" ", "\n"), reported.replace(" ", "\n"), slip])
+            errors.append(_distance(found, np.array(exact.split(), float)))
+            self.number(name, found.tolist())
+        marked = [i for i, row in enumerate(rows) if row[-1]]
+        header = ["quantity", "ours", "exact", "in the report", "its slip"]
+        self.table(header, rows, marked=marked, caption="Set off: where the report slipped.")
+        self.bar("largest relative error against the exact digits", max(errors), at_most=1e-9)
+
     def figure(self, name: str, picture: Any, caption: str, *, fit: bool = True) -> None:
         """A drawing or plot: saved as SVG and PNG, and put on the page."""
         for kind in ("svg", "png"):
@@ -76,6 +92,11 @@ class Report:
         path = self.out / f"{self.name}.json"
         self.files.append(write_whole(path, (json.dumps(found, indent=1) + "\n").encode()))
         return path
+
+
+def _distance(found: np.ndarray, exact: np.ndarray) -> float:
+    """The largest relative error; 0 is to be met exactly."""
+    return float(np.max(abs(found - exact) / np.where(exact == 0, 1e-300, abs(exact))))
 
 
 def _lines(row: list[str]) -> list[list[str]]:

@@ -1,0 +1,68 @@
+"""The four-way race: losses and counts from the given weights, and without them."""
+
+import numpy as np
+import pytest
+
+from demos import descent
+
+# the mean loss at 0, 1, 10, 100 and 500 updates, with the faults, measured with an independent implementation
+LOSSES = {
+    "sigmoid_l2": (0.205318278430, 0.205106955602, 0.194706371630, 0.148159517729, 0.096809474883),
+    "sigmoid_ce": (0.653293977859, 0.651913553909, 0.591023760760, 0.478905280813, 0.259924321269),
+    "relu_l2": (0.190214401126, 0.190015315978, 0.181424940823, 0.116731265020, 0.024212311250),
+    "relu_ce": (0.645993067589, 0.645415822232, 0.623365229703, 0.413570338529, 0.122264668880),
+}
+PLAIN = {
+    "sigmoid_l2": (0.253410244157, 0.144886784695),
+    "sigmoid_ce": (0.699967934611, 0.456476839270),
+    "relu_l2": (0.261215130411, 0.149887459539),
+    "relu_ce": (0.715586978474, 0.448271217254),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_from_the_given_weights(ran, given_weights, name):
+    found = ran("race").numbers
+    losses = found[f"first course, {name}"]["losses"]
+    np.testing.assert_allclose([losses[k] for k in (0, 1, 10, 100)], LOSSES[name][:4], rtol=1e-9)
+    # by then a rounding may have put a ReLU on the other side of its kink
+    np.testing.assert_allclose(losses[500], LOSSES[name][4], rtol=1e-9 if "sigmoid" in name else 1e-3)
+    losses = found[f"second course, {name}"]["losses"]
+    np.testing.assert_allclose([losses[0], losses[100]], PLAIN[name], rtol=1e-9)
+
+
+def test_counts_from_the_given_weights(ran, given_weights):
+    done = ran("race")
+    assert done.code == 0
+    counts = {name: done.numbers[f"first course, {name}"]["counts"] for name in LOSSES}
+    assert counts == {
+        "sigmoid_l2": [None, 1556, 1556],
+        "sigmoid_ce": [1557, 715, 715],
+        "relu_l2": [None, None, 313],
+        "relu_ce": [512, 237, 237],
+    }
+    assert [done.numbers[f"second course, {name}"]["count"] for name in LOSSES] == [None, None, None, 871]
+    assert len(done.bars) == 6
+    assert "14 of the 64 outputs are exactly 0" in done.page
+
+
+def test_summed_losses_take_64_times_the_step(ran, given_weights):
+    done = ran("race").numbers
+    assert [done[f"second course, {name}"]["summed"] for name in LOSSES] == [139, 83, 59, None]
+
+
+def test_without_data_it_says_what_it_used_and_holds_no_bar(ran):
+    done = ran("race", data=False)
+    assert done.code == 0
+    assert done.bars == []
+    assert "drawn by the same rule" in done.page
+    assert "initial weights are not here" in done.page
+    first = done.numbers["first course, relu_ce"]["losses"]
+    assert first[-1] < first[0] / 2
+
+
+def test_cut_normal_is_cut_and_not_clamped():
+    values = descent.cut_normal(np.random.default_rng(0), (4000,))
+    assert abs(values).max() < 0.2
+    assert np.unique(values).size == 4000
+    assert values.std() == pytest.approx(0.088, abs=0.003)
