@@ -101,11 +101,11 @@ bool = _np.dtype(_np.bool_)
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad_edu\.")
 
 if _typing.TYPE_CHECKING:
-    from tinygrad_edu import datasets, explain, transforms, viz
+    from tinygrad_edu import datasets, explain, testing, transforms, viz
 
 
 def __getattr__(name: str) -> _typing.Any:
     """Data, and the readers for people, are imported when they are first used."""
-    if name in ("datasets", "explain", "transforms", "viz"):
+    if name in ("datasets", "explain", "testing", "transforms", "viz"):
         return _importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

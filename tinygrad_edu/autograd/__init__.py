@@ -1,5 +1,8 @@
 """Gradients on demand: `grad`, the grad modes, `Function`, hooks and anomaly detection."""
 
+import importlib as _importlib
+import typing as _typing
+
 from tinygrad_edu.autograd import functional
 from tinygrad_edu.autograd.function import Function
 from tinygrad_edu.autograd.grad import backward, grad
@@ -12,6 +15,10 @@ from tinygrad_edu.autograd.modes import (
     set_detect_anomaly,
     set_grad_enabled,
 )
+
+if _typing.TYPE_CHECKING:
+    gradcheck: _typing.Callable[..., bool]
+    gradgradcheck: _typing.Callable[..., bool]
 
 __all__ = [
     "Function",
@@ -26,3 +33,10 @@ __all__ = [
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
+
+
+def __getattr__(name: str) -> _typing.Any:
+    """The checkers belong to the testing kit, which is imported when one of them is first used."""
+    if name in ("gradcheck", "gradgradcheck"):
+        return getattr(_importlib.import_module("tinygrad_edu.testing.gradchecks"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

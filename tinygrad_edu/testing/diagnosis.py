@@ -1,0 +1,324 @@
+"""From a wrong gradient to the likely mistake: a list of rules, each a question with numbers.
+
+A rule is a function of the case and what differs; it gives a sentence, or None when it does not apply.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.testing.cases import Case, flat
+from tinygrad_edu.testing.oracles import agree, slopes
+from tinygrad_edu.testing.wrong import Wrong
+
+CLOSE = 1e-6
+
+
+def near(a: np.ndarray, b: np.ndarray) -> bool:
+    """The same shape and numbers, as far as finite differences can tell."""
+    scale = max(1.0, float(np.max(np.abs(b), initial=0.0)))
+    return a.shape == b.shape and bool(agree(a, b, CLOSE * scale).all())
+
+
+def causes(case: Case, name: str, wrong: Wrong) -> list[str]:
+    """The likely causes of a property that does not hold, the most likely first."""
+    if name in COMPARED and wrong.found is not None and wrong.expected is not None:
+        found = []
+        for rule in COMPARISONS if name == "gradient" else (*SECOND, *COMPARISONS):
+            said = rule(case, wrong)
+            found += [said] if said and said not in found else []
+        if found:
+            return found[:3]
+    said = OTHERS.get(name)
+    return [said(case, wrong)] if said else []
+
+
+Rule = Callable[[Case, Wrong], str | None]
+COMPARED = ("gradient", "second order", "subgradient")
+
+
+def expected_of(wrong: Wrong) -> tuple[np.ndarray, np.ndarray]:
+    """What was found and what was expected, as arrays."""
+    return np.asarray(wrong.found), np.asarray(wrong.expected)
+
+
+def not_finite(case: Case, wrong: Wrong) -> str | None:
+    found, expected = expected_of(wrong)
+    if not np.isnan(found).any() or np.isnan(expected).any():
+        return None
+    where = np.isnan(found)
+    note = ""
+    if wrong.input is not None and found.shape == case.xs[wrong.input].shape:
+        values = np.unique(case.xs[wrong.input][where])
+        note = f" (where {case.name(wrong.input)} is {', '.join(f'{v:g}' for v in values[:3])})"
+    return f"the gradient is NaN{note}: is there 0 / 0 or 0 * inf? Write the slope there as its limit"
+
+
+def is_zero(case: Case, wrong: Wrong) -> str | None:
+    found, expected = expected_of(wrong)
+    if found.size and not found.any() and expected.any():
+        return "the gradient is 0 everywhere: was the graph left by detach(), numpy() or no_grad()?"
+    return None
+
+
+def is_negative(case: Case, wrong: Wrong) -> str | None:
+    found, expected = expected_of(wrong)
+    return "it is the negative of the right gradient: was a sign flipped?" if near(-found, expected) else None
+
+
+def ignores_g(case: Case, wrong: Wrong) -> str | None:
+    """Right when g is all ones."""
+    if wrong.input is None or not case.xs:
+        return None
+    ones = [np.ones_like(u) for u in case.us()]
+    value, tolerance, usable = case.slopes.pull(flat(ones))
+    k = wrong.input
+    b, t, known = (case.split(v)[k] for v in (value, tolerance, usable))
+    here = case.vjp(ones)[k]
+    if all(near(u, np.ones_like(u)) for u in case.us()) or not (agree(here, b, t) | ~known).all():
+        return None
+    if near(here, case.gradient[k]):
+        return "it matches when g is all ones, and does not change with g: does the rule multiply by g?"
+    return "it matches when g is all ones: does the rule use all entries of g, each in its place?"
+
+
+def ratio(case: Case, wrong: Wrong) -> str | None:
+    """All entries off by one factor."""
+    found, expected = expected_of(wrong)
+    used = np.abs(expected) > 1e-9
+    if not used.any() or not near(np.where(used, 0.0, found), np.zeros(found.shape)):
+        return None
+    factors = found[used] / expected[used]
+    factor = float(factors.flat[0])
+    if not np.isfinite(factors).all() or abs(factor) < 1e-9 or not near(factors, np.full(factors.shape, factor)):
+        return None
+    sizes = _sizes(case, wrong)
+    for r, says, what in ((factor, "is", "forgotten"), (1 / factor, "is 1 /", "used twice, or once too often")):
+        n = round(r)
+        if n > 1 and abs(r - n) < 1e-6 * n and n in sizes:
+            return f"the ratio {says} exactly {n}, {sizes[n]}: was the divisor of a mean {what}?"
+    if abs(factor - 1) < 1e-3:
+        return None
+    told = f"{factor:.6g}" if abs(factor) > 1 else f"1 / {1 / factor:.6g}"
+    return f"all entries are too {'large' if abs(factor) > 1 else 'small'} by the same factor, {told}"
+
+
+def _sizes(case: Case, wrong: Wrong) -> dict[int, str]:
+    """Numbers that mean something: sizes of axes, of inputs and outputs."""
+    found: dict[int, str] = {}
+    if wrong.input is not None:
+        shape, name = case.xs[wrong.input].shape, case.name(wrong.input)
+        found |= {n: f"the size of axis {axis} of {name}" for axis, n in reversed(list(enumerate(shape)))}
+        found.setdefault(int(np.prod(shape, dtype=int)), f"the number of entries of {name}")
+    for o in case.outputs:
+        for n in o.shape:
+            found.setdefault(n, "the size of an axis of the output")
+    return found
+
+
+def rearranged(case: Case, wrong: Wrong) -> str | None:
+    """The right numbers in the wrong places."""
+    found, expected = expected_of(wrong)
+    if found.ndim >= 2:
+        for order in itertools.permutations(range(found.ndim)):
+            if order != tuple(range(found.ndim)) and near(found.transpose(order), expected):
+                how = "transposing" if found.ndim == 2 else f"permuting the axes by {order}"
+                return f"it matches after {how}: is a transpose missing, or one too many?"
+    for axis in range(found.ndim):
+        if near(np.flip(found, axis), expected):
+            return f"it matches after reversing axis {axis}: are entries taken in the opposite order?"
+        for shift in (1, -1):
+            if found.shape[axis] > 2 and near(np.roll(found, shift, axis), expected):
+                return f"it matches after shifting axis {axis} by {shift}: is an index off by one?"
+    flat_order = near(np.asarray(found).reshape(-1, order="F").reshape(found.shape), expected)
+    return "it matches when read in column order: is the order of entries in memory used?" if flat_order else None
+
+
+def swapped(case: Case, wrong: Wrong) -> str | None:
+    """The gradient of another input."""
+    if wrong.input is None:
+        return None
+    others = case.split(case.slopes.pull(flat(case.us()))[0])
+    for k, other in enumerate(others):
+        if k != wrong.input and near(np.asarray(wrong.found), other):
+            return f"it is the gradient of {case.name(k)}: were the two swapped?"
+    return None
+
+
+def broadcast_sum(case: Case, wrong: Wrong) -> str | None:
+    """A part of what should be summed over the axes that broadcasting repeated."""
+    if wrong.input is None:
+        return None
+    found, x = np.asarray(wrong.found), case.xs[wrong.input]
+    for out in case.outputs:
+        axes = _repeated(x.shape, out.shape)
+        if not axes:
+            continue
+        wide = [*case.xs]
+        wide[wrong.input] = np.broadcast_to(x, out.shape)
+        try:
+            table = slopes(lambda xs: flat(case.values(xs)), wide)
+        except Exception:  # it was not broadcasting after all
+            continue
+        cuts = np.cumsum([v.size for v in wide])[:-1]
+        full = np.split(table.pull(flat(case.us()))[0], cuts)[wrong.input].reshape(out.shape)
+        for take, how in _parts_of(full, axes):
+            if near(take.reshape(x.shape), found):
+                where = ", ".join(map(str, axes))
+                return (
+                    f"it is {how} over axis {where}, along which {case.name(wrong.input)} was broadcast: "
+                    "the broadcast sum is missing"
+                )
+    return None
+
+
+def _repeated(shape: tuple[int, ...], out: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes of the output along which an input of this shape is repeated; () if it does not broadcast."""
+    lead = len(out) - len(shape)
+    if lead < 0 or any(n not in (1, m) for n, m in zip(shape, out[lead:], strict=True)):
+        return ()
+    return tuple(i for i, n in enumerate(out) if n != 1 and (i < lead or shape[i - lead] == 1))
+
+
+def _parts_of(full: np.ndarray, axes: tuple[int, ...]) -> Iterator[tuple[np.ndarray, str]]:
+    """What people take instead of the sum."""
+    first = tuple(slice(0, 1) if i in axes else slice(None) for i in range(full.ndim))
+    last = tuple(slice(-1, None) if i in axes else slice(None) for i in range(full.ndim))
+    yield full[first], "the first slice instead of the sum"
+    yield full[last], "the last slice instead of the sum"
+    yield full.mean(axes, keepdims=True), "the mean instead of the sum"
+    if len(axes) > 1:
+        for axis in axes:
+            rest = tuple(a for a in axes if a != axis)
+            yield full.sum(axis, keepdims=True).take([0], rest[0]), f"the sum over axis {axis} only, instead of that"
+
+
+def at_ties(case: Case, wrong: Wrong) -> str | None:
+    """Only entries that occur more than once differ."""
+    if wrong.input is None or wrong.bad is None or wrong.bad.shape != case.xs[wrong.input].shape:
+        return None
+    others = np.concatenate([x.ravel() for x in case.xs])
+    repeated = np.array([np.sum(others == v) > 1 for v in case.xs[wrong.input].ravel()], bool)
+    if not np.all(repeated.reshape(wrong.bad.shape)[wrong.bad]) or case.slopes.smooth.all():
+        return None
+    return (
+        "the wrong entries are equal to other entries: at a tie the gradient must be shared (or given to one), so "
+        "that the shares add up to g"
+    )
+
+
+def at_special_values(case: Case, wrong: Wrong) -> str | None:
+    """Only zeros, or only negative numbers, or only one side differ."""
+    if wrong.input is None or wrong.bad is None or wrong.bad.shape != case.xs[wrong.input].shape or wrong.bad.all():
+        return None
+    x, bad = case.xs[wrong.input], wrong.bad
+    for holds, what in ((x == 0, "is 0"), (x < 0, "is negative"), (x > 0, "is positive"), (np.abs(x) > 1, "is > 1")):
+        if np.array_equal(holds, bad):
+            return f"it is wrong exactly where {case.name(wrong.input)} {what}"
+    return None
+
+
+def repeated_index(case: Case, wrong: Wrong) -> str | None:
+    """Only entries that an index names more than once differ."""
+    if wrong.input is None or wrong.bad is None:
+        return None
+    for value in case.inputs:
+        if isinstance(value, np.ndarray) and value.dtype.kind in "iu" and value.size > len(np.unique(value)):
+            return "an index occurs more than once: are its contributions added, or does the last one overwrite?"
+    return None
+
+
+def at_the_rim(case: Case, wrong: Wrong) -> str | None:
+    """Only the first or the last slice of an axis differs."""
+    if wrong.bad is None or not wrong.bad.ndim or wrong.bad.all():
+        return None
+    for axis, n in enumerate(wrong.bad.shape):
+        lines = np.asarray(np.moveaxis(wrong.bad, axis, 0).reshape(n, -1).any(1))
+        for at, which in ((0, "first"), (n - 1, "last")):
+            if n > 1 and lines[at] and lines.sum() == 1:
+                return f"only the {which} slice of axis {axis} is wrong: is padding, stride or a bound off by one?"
+    return None
+
+
+def low_precision(case: Case, wrong: Wrong) -> str | None:
+    found, expected = expected_of(wrong)
+    scale = max(float(np.max(np.abs(expected), initial=0.0)), 1e-30)
+    error = float(np.max(np.abs(found - expected), initial=0.0)) / scale
+    if error < 1e-4:
+        return f"right to about {max(-np.log10(error), 0):.0f} digits: is a constant rounded, or something float32?"
+    return None
+
+
+def detached(case: Case, wrong: Wrong) -> str | None:
+    found = np.asarray(wrong.found)
+    if found.size and not np.any(found * (True if wrong.bad is None else wrong.bad)):
+        return (
+            "the first order is right, and the recorded gradient does not depend on this: does backward compute with "
+            "numpy(), item() or saved numbers outside the graph?"
+        )
+    return "the first order is right: is something in backward computed outside the graph, or detached?"
+
+
+COMPARISONS: tuple[Rule, ...] = (
+    not_finite,
+    is_zero,
+    is_negative,
+    broadcast_sum,
+    ignores_g,
+    swapped,
+    ratio,
+    rearranged,
+    at_ties,
+    repeated_index,
+    at_special_values,
+    low_precision,
+    at_the_rim,
+)
+SECOND: tuple[Rule, ...] = (detached,)
+
+
+def _of_layout(case: Case, wrong: Wrong) -> str:
+    return (
+        "right when everything is row-major in memory: does the code read memory in its own order (ravel('K'), "
+        "strides, .base, a view reshaped in place)?"
+    )
+
+
+def _of_float32(case: Case, wrong: Wrong) -> str:
+    return "right in float64, wrong in float32: is a constant too small or too large for float32, or a branch on dtype?"
+
+
+def _of_kinks(case: Case, wrong: Wrong) -> str:
+    return (
+        "at a tie the entries must share the gradient (or one of them takes it), so that the shares add up to g; at a "
+        "corner the slope must be one between those of both sides"
+    )
+
+
+def _of_memory(case: Case, wrong: Wrong) -> str:
+    return "return new arrays: what shares memory is corrupted by the next gradient that is added"
+
+
+def _of_linear(case: Case, wrong: Wrong) -> str:
+    if "g = 0" in wrong.message:
+        return "the gradient does not vanish with g: does the rule multiply by g?"
+    if "used twice" in wrong.message:
+        return "gradients must be added up: is one overwritten, or written into an array that is kept?"
+    return "the rule is not linear in g: does it use g twice, a power of it, or its sign?"
+
+
+OTHERS: dict[str, Callable[[Case, Any], str]] = {
+    "subgradient": _of_kinks,
+    "layout": _of_layout,
+    "float32": _of_float32,
+    "memory": _of_memory,
+    "linear in g": _of_linear,
+    "untouched": lambda case, wrong: "compute into a new array instead of writing in place",
+    "adjoint": lambda case, wrong: "write backward with tensor operations only, so that it can be differentiated again",
+    "graph freed": lambda case, wrong: "does backward or forward store tensors in a list, a global or on the class?",
+    "shape and dtype": lambda case, wrong: "sum over broadcast axes, and keep the dtype of the input",
+}
