@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,15 +22,30 @@ from tinygrad_edu.datasets import (
 from tinygrad_edu.datasets.places import first_with
 
 
+class Part(NamedTuple):
+    """Pictures (N, C, H, W) float32 in 0..1 and their labels (N,) int64."""
+
+    images: tg.Tensor
+    targets: tg.Tensor
+
+    def first(self, count: int) -> Part:
+        """The first `count` of them."""
+        return Part(self.images[:count], self.targets[:count])
+
+
 @dataclass
 class Images:
-    """Pictures (N, C, H, W) float32 in 0..1 and labels (N,), to train on and to test on; `real`: not a stand-in."""
+    """Pictures to train on and to test on, and the names of the classes; `real`: not a stand-in."""
 
     name: str
-    train: tuple[tg.Tensor, tg.Tensor]
-    test: tuple[tg.Tensor, tg.Tensor]
+    train: Part
+    test: Part
     classes: tuple[str, ...]
     real: bool
+
+    def first(self, train: int, test: int) -> Images:
+        """Less of it."""
+        return replace(self, train=self.train.first(train), test=self.test.first(test))
 
 
 def oracle(file: str) -> dict[str, np.ndarray] | None:
@@ -68,15 +84,15 @@ def grey(report: Report, fashion: bool = False) -> Images:
         )
         return digits()
     report.text(f"Data: {kind.__name__}, {len(train):,} + {len(test):,} pictures, from {train.location}.")
-    return Images(kind.__name__, train.tensors(), test.tensors(), tuple(train.classes), True)
+    return Images(kind.__name__, Part(*train.tensors()), Part(*test.tensors()), tuple(train.classes), True)
 
 
 def digits() -> Images:
     """The bundled digits in the form of MNIST: each pixel 3 x 3, and a margin of 2."""
 
-    def enlarged(data: Digits) -> tuple[tg.Tensor, tg.Tensor]:
+    def enlarged(data: Digits) -> Part:
         wide = np.kron(data.images.numpy(), np.ones((1, 1, 3, 3), np.float32))
-        return tg.from_numpy(np.pad(wide, ((0, 0), (0, 0), (2, 2), (2, 2)))), data.targets
+        return Part(tg.from_numpy(np.pad(wide, ((0, 0), (0, 0), (2, 2), (2, 2)))), data.targets)
 
     return Images("digits", enlarged(Digits(train=True)), enlarged(Digits(train=False)), Digits.classes, False)
 
@@ -87,11 +103,16 @@ def colour(report: Report) -> Images:
         train, test = CIFAR10Subset(train=True), CIFAR10Subset(train=False)
     except RuntimeError:
         report.text("Data: scikit-learn's digits enlarged to 32 x 32, for the CIFAR-10 subset is not here.")
-        small = digits()
-        parts = []
-        for images, targets in (small.train, small.test):
-            framed = np.pad(images.numpy(), ((0, 0), (0, 0), (2, 2), (2, 2)))
-            parts.append((tg.from_numpy(np.repeat(framed, 3, axis=1)), targets))
-        return Images("digits", parts[0], parts[1], small.classes, False)
+        return coloured(digits())
     report.text(f"Data: a fifth of CIFAR-10, {len(train):,} + {len(test):,} pictures, from {train.location}.")
-    return Images("CIFAR-10 subset", train.tensors(), test.tensors(), tuple(train.classes), True)
+    return Images("CIFAR-10 subset", Part(*train.tensors()), Part(*test.tensors()), tuple(train.classes), True)
+
+
+def coloured(grey: Images) -> Images:
+    """Pictures of 28 x 28 as (N, 3, 32, 32): a margin of 2, and three equal channels."""
+
+    def framed(part: Part) -> Part:
+        wide = np.pad(part.images.numpy(), ((0, 0), (0, 0), (2, 2), (2, 2)))
+        return Part(tg.from_numpy(np.repeat(wide, 3, axis=1)), part.targets)
+
+    return replace(grey, train=framed(grey.train), test=framed(grey.test))
