@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,20 @@ def exec_source(program: tg.Program) -> Any:
     return scope["step"]
 
 
+def giving_all(program: tg.Program) -> tg.Program:
+    """The program with every computed value as an output."""
+    values = [name for line in program.instructions for name in getattr(line, "outputs", ())]
+    return tg.Program(program.inputs, program.instructions, dict(zip(values, values, strict=True)))
+
+
+def in_python(step: Any) -> Any:
+    """A compiled step whose emitted function runs as Python: for tests of many programs, since nothing is compiled."""
+    function = step._function.py_func
+    scope = {name: getattr(value, "scalar", None) or value for name, value in function.__globals__.items()}
+    step._function = np.errstate(all="ignore")(types.FunctionType(function.__code__, scope))
+    return step
+
+
 def assert_same(found: dict[str, Any], expected: dict[str, Any], rtol: float, what: str = "") -> None:
     """Equal names, shapes and dtypes; values up to a tolerance, relative to the largest entry."""
     assert list(found) == list(expected)
@@ -47,8 +62,13 @@ def assert_same(found: dict[str, Any], expected: dict[str, Any], rtol: float, wh
             np.testing.assert_allclose(found[name], value, rtol, rtol * scale, err_msg=f"{what} {name}")
 
 
-def assert_agreement(program: tg.Program, compiled: bool = True, rtol: float = 1e-12, **given: Any) -> Any:
-    """run, source and the compiled step give the same outputs and write the same memory; the values of run."""
+def assert_agreement(
+    program: tg.Program, compiled: bool = True, rtol: float = 1e-12, emitted: bool = False, **given: Any
+) -> Any:
+    """run, source and the compiled step give the same outputs and write the same memory; the values of run.
+
+    With `emitted` the code that would be compiled runs as Python.
+    """
     now = inputs_now(program, given)
     passed = {i.name: now[i.name] for i in program.inputs if not i.assigned}
     before = written(program)
@@ -60,9 +80,10 @@ def assert_agreement(program: tg.Program, compiled: bool = True, rtol: float = 1
     assert_same(from_source, values, 0, "source")
     assert_same({name: arguments[name] for name in after}, after, 0, "source")
 
-    if compiled:
+    if compiled or emitted:
+        step = program.compile() if compiled else in_python(program.compile())
         put_back(program, before)
-        assert_same(program.compile()(**passed), values, rtol, "compiled")
+        assert_same(step(**passed), values, rtol, "compiled")
         assert_same(written(program), after, rtol, "compiled")
         put_back(program, after)
     return values

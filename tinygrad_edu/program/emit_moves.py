@@ -8,7 +8,7 @@ from itertools import accumulate
 from tinygrad_edu.program.emitter import Emitter, emits
 from tinygrad_edu.program.indexing import Index
 from tinygrad_edu.program.instruction import Instruction
-from tinygrad_edu.program.places import Place, broadcast, cut, fixed, moved, permuted, reshaped, typed
+from tinygrad_edu.program.places import Place, broadcast, cut, fixed, moved, permuted, reshaped, seen, typed
 
 
 @emits("reshape")
@@ -156,6 +156,6 @@ def emit_random_bits(writer: Emitter, line: Instruction, given: list[Place]) -> 
     (key,) = given
     shape = line.shapes[0]
     out = writer.result(line) if shape else writer.allocate(writer.temporary(line, "from"), (1,), line.dtypes[0])
-    flat = out.array if len(out.shape) == 1 else f"{out.array}.reshape({math.prod(shape)})"
+    flat = out.array if len(out.shape) == 1 else seen(str(out.array), (math.prod(shape),))
     writer.line(f"{writer.use('fill_random_bits')}({flat}, u64({key.at(())}))")
     return out if shape else fixed(out, 0, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +40,7 @@ def emit(inputs: Sequence[Input], lines: Sequence[Line], outputs: Sequence[str])
     Raises NotImplementedError, naming the user's line, for a primitive that cannot be compiled.
     """
     writer = Emitter()
+    writer.use("part", "tinygrad_edu.kernels.part")
     for source in inputs:
         writer.input(source)
     for line, above in zip(lines, headings(lines, ""), strict=True):
@@ -59,7 +60,11 @@ def emit(inputs: Sequence[Input], lines: Sequence[Line], outputs: Sequence[str])
 
 
 def instruction(writer: Emitter, line: Instruction) -> None:
-    """The code of one instruction."""
+    """The code of one instruction; none when the same was computed before."""
+    key = (line.op, repr(line.inputs), repr(line.static), *line.static.values())
+    if key in writer.computed:
+        writer.places.update(zip(line.outputs, writer.computed[key], strict=True))
+        return
     places = [writer.places[i] if isinstance(i, str) else number("", np.dtype(type(i))) for i in line.inputs]
     dtype = working_dtype(line, places)
     given = [p if isinstance(i, str) else literal(i, dtype) for p, i in zip(places, line.inputs, strict=True)]
@@ -76,6 +81,7 @@ def instruction(writer: Emitter, line: Instruction) -> None:
             writer.put(local, (), place.at(()), 0)
             place = local
         writer.places[value] = place
+    writer.computed[key] = [writer.places[value] for value in line.outputs]
 
 
 def literal(value: Any, dtype: np.dtype) -> Place:
@@ -88,12 +94,19 @@ def function(writer: Emitter, inputs: Sequence[Input], scalars: Sequence[str]) -
     arguments = [writer.names[i.name] for i in inputs] + [f"arena_{short(d)}" for d in writer.arenas]
     text = [f"def step({', '.join(arguments)}):", '    """A recorded computation.', ""]
     text += [f"    {i.name}: {shaped(i.dtype, i.shape)}" for i in inputs] + ['    """']
-    for name, (dtype, offset, shape) in writer.arrays.items():
-        cut = f"arena_{short(dtype)}[{offset}:{offset + math.prod(shape)}]"
-        text.append(f"    {name} = {cut}{f'.reshape({shape})' if len(shape) != 1 else ''}")
-    text += writer.body
+    text += [*workspace(writer), *writer.body]
     text.append(f"    return ({' '.join(writer.places[s].at(()) + ',' for s in scalars)})")
     return "\n".join(text) + "\n"
+
+
+def workspace(writer: Emitter) -> list[str]:
+    """The lines that cut out of the arenas what the body reads or writes, in the shapes it needs."""
+    found = {name: (f"arena_{short(dtype)}", offset, shape) for name, (dtype, offset, shape) in writer.arrays.items()}
+    for name, (base, shape) in writer.views.items():
+        memory, offset, _ = found.get(base, (base, 0, ()))
+        found[name] = (memory, offset, shape)
+    used = set(re.findall(r"\w+", "\n".join(line for line in writer.body if not line.lstrip().startswith("#"))))
+    return [f"    {name} = part_({m}, {offset}, {shape})" for name, (m, offset, shape) in found.items() if name in used]
 
 
 def imports(writer: Emitter) -> list[str]:

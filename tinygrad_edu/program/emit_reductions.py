@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_edu.program.emit_moves import zeros
 from tinygrad_edu.program.emitter import Emitter, emits
 from tinygrad_edu.program.instruction import Instruction
-from tinygrad_edu.program.places import Place, short, typed
+from tinygrad_edu.program.places import Place, broadcast, merged, reshaped, seen, short, typed
 
 
 @emits("sum")
@@ -35,15 +35,16 @@ def sum_over(writer: Emitter, line: Instruction, x: Place, axes: set[int], keepd
     rest = order[: len(order) - len(axes)]
     if axes and order[-1] not in axes:
         out = zeros(writer, line)
-        indices, depth = writer.loops(x.shape, order=order)
-        there = kept_indices(indices, axes, keepdim, lead)
-        writer.line(f"{out.at(there)} += {x.at(indices)}", depth)
+        kept = reshaped(out, tuple(1 if i in axes else n for i, n in enumerate(x.shape))) or out
+        x, kept = merged([x, kept]) or [x, kept]
+        indices, depth = writer.loops(x.shape, order=x.order)
+        writer.line(f"{broadcast(kept, x.shape).at(indices)} += {x.at(indices)}", depth)
         return out
     out = writer.result(line)
     if axes and axes.isdisjoint(rest) and x.memory is not None and x.dtype.kind == "f":
         indices, depth = writer.loops(tuple(1 if i in axes else n for i, n in enumerate(x.shape)), order=order)
         row = f"{x.memory}[{', '.join(indices[i] for i in rest)}]" if rest else x.memory
-        row = row if len(axes) == 1 else f"{row}.reshape({math.prod(x.shape[i] for i in axes)})"
+        row = row if len(axes) == 1 else seen(row, (math.prod(x.shape[i] for i in axes),))
         total = f"{writer.use('sum_of', 'tinygrad_edu.program.loops')}({row})"
         writer.put(out, kept_indices(indices, axes, keepdim, lead), total, depth)
         return out
@@ -129,6 +130,22 @@ def emit_position(writer: Emitter, line: Instruction, given: list[Place]) -> Pla
     return out
 
 
+@emits("argsort")
+def emit_argsort(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """Row by row, in memory where rows along the axis are contiguous."""
+    (x,) = given
+    last = line.static["dim"] % len(x.shape)
+    order = (*(axis for axis in range(len(x.shape)) if axis != last), last)
+    source = writer.solid(x, line, order).laid_out(order)
+    out = writer.result(line, order)
+    writer.letters = 0
+    indices, depth = writer.loops(tuple(1 if axis == last else n for axis, n in enumerate(x.shape)), order=order)
+    row = f"[{', '.join(indices[axis] for axis in order[:-1])}]" if len(order) > 1 else ""
+    function = writer.use("argsort_row", "tinygrad_edu.program.loops")
+    writer.line(f"{function}({source}{row}, {out.memory}{row}, {line.static['descending']})", depth)
+    return out
+
+
 @emits("cumsum")
 def emit_cumsum(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
     """Running sums."""
@@ -151,6 +168,8 @@ def emit_log_softmax(writer: Emitter, line: Instruction, given: list[Place]) -> 
     """x - max - log(sum(exp(x - max))) along one axis."""
     (x,) = given
     out = writer.result(line)
+    if 0 in x.shape:
+        return out
     axes = {line.static["dim"] % len(x.shape)} if x.shape else set()
     indices, depth = outer_loops(writer, x.shape, axes)
     log_sum(writer, x, indices, axes, depth)
@@ -195,7 +214,7 @@ def emit_matmul(writer: Emitter, line: Instruction, given: list[Place]) -> Place
     out = writer.result(line)
     if a.array is not None and b.array is not None and len(b.shape) == 2 and len(a.shape) > 2:
         rows = math.prod(a.shape[:-1])
-        left, there = f"{a.array}.reshape({(rows, a.shape[-1])})", f"{out.array}.reshape({(rows, out.shape[-1])})"
+        left, there = seen(a.array, (rows, a.shape[-1])), seen(str(out.array), (rows, out.shape[-1]))
         writer.line(f"{writer.use('gemm')}({left}, {b.array}, {there})")
         return out
     indices, depth = writer.loops(out.shape[:-2])

@@ -16,7 +16,7 @@ from tinygrad_edu.ops.pool import adaptive_windows, windows
 from tinygrad_edu.program.emit_moves import zeros
 from tinygrad_edu.program.emitter import Emitter, emits
 from tinygrad_edu.program.instruction import Instruction
-from tinygrad_edu.program.places import Place, channels_last, cut, fixed, moved, typed
+from tinygrad_edu.program.places import Place, channels_last, cut, fixed, moved, seen, typed
 
 IMAGES = channels_last(4)
 MODULE = "tinygrad_edu.kernels.into"
@@ -42,7 +42,7 @@ def images(writer: Emitter, line: Instruction, place: Place) -> str | None:
 
 def vector(writer: Emitter, line: Instruction, place: Place) -> str:
     """The source of all entries in one row, row-major."""
-    return f"{writer.solid(place, line).array}.reshape({math.prod(place.shape)})"
+    return seen(str(writer.solid(place, line).array), (math.prod(place.shape),))
 
 
 # convolution
@@ -211,12 +211,12 @@ def emit_batch_norm(writer: Emitter, line: Instruction, given: list[Place]) -> l
     x, weight, bias = given
     floats_only(writer, line, x)
     order = channels_last(len(x.shape))
-    rows = (x.shape[0] * math.prod(x.shape[2:]), x.shape[1])
+    shape = (x.shape[0] * math.prod(x.shape[2:]), x.shape[1])
     image = writer.solid(x, line, order).laid_out(order)
     vectors = [writer.solid(v, line).array for v in (weight, bias)]
     z, mean, var = (writer.result(line, order if k == 0 else (), k) for k in (0, 1, 2))
-    outputs = (f"{z.memory}.reshape({rows})", mean.memory, var.memory)
-    call(writer, "batch_norm_into", f"{image}.reshape({rows})", *vectors, *outputs, float(line.static["eps"]))
+    outputs = (seen(str(z.memory), shape), mean.memory, var.memory)
+    call(writer, "batch_norm_into", seen(str(image), shape), *vectors, *outputs, float(line.static["eps"]))
     return [z, mean, var]
 
 
@@ -225,12 +225,11 @@ def emit_layer_norm(writer: Emitter, line: Instruction, given: list[Place]) -> l
     """A call on rows, row-major."""
     x, weight, bias = given
     floats_only(writer, line, x)
-    size = math.prod(weight.shape)
-    rows = (math.prod(line.shapes[1]), size)
+    rows = (math.prod(line.shapes[1]), math.prod(weight.shape))
     image, *vectors = writer.solid(x, line).array, vector(writer, line, weight), vector(writer, line, bias)
     z, mean, var = writer.result(line), *(row_results(writer, line, k) for k in (1, 2))
-    outputs = (f"{z.memory}.reshape({rows})", *(f"{v.memory}.reshape({rows[0]})" for v in (mean, var)))
-    call(writer, "layer_norm_into", f"{image}.reshape({rows})", *vectors, *outputs, float(line.static["eps"]))
+    outputs = (seen(str(z.memory), rows), *(seen(str(v.memory), rows[:1]) for v in (mean, var)))
+    call(writer, "layer_norm_into", seen(str(image), rows), *vectors, *outputs, float(line.static["eps"]))
     return [z, *(v if line.shapes[1] else fixed(v, 0, 0) for v in (mean, var))]
 
 

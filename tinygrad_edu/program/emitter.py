@@ -6,7 +6,9 @@ all: what reads them does the index arithmetic.
 
 from __future__ import annotations
 
+import ast
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.program.instruction import Assign, Input, Instruction
-from tinygrad_edu.program.places import Place, number, short, stored
+from tinygrad_edu.program.places import RESHAPED, Place, merged, number, short, stored
 
 ALIGNMENT = 64
 LETTERS = ("i", "j", "k", "l", "m", "n")
@@ -44,7 +46,9 @@ class Emitter:
     body    -- the lines of the function;  calls: the functions to import, with their modules
     names   -- value -> its name in the code;  places: value -> where its entries are
     arenas  -- entries needed, by dtype;  arrays: name -> (dtype, offset, shape) of what lies in them
-    constants -- name -> source of arrays that are known now;  makers: value -> the primitive it comes from
+    constants -- name -> source of arrays that are known now;  views: name -> (array, another shape)
+    makers  -- value -> the primitive it comes from
+    copies, computed -- what was copied or computed already -> where
     """
 
     body: list[str] = field(default_factory=list)
@@ -54,13 +58,23 @@ class Emitter:
     arenas: dict[np.dtype, int] = field(default_factory=dict)
     arrays: dict[str, tuple[np.dtype, int, tuple[int, ...]]] = field(default_factory=dict)
     constants: dict[str, str] = field(default_factory=dict)
+    views: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
     makers: dict[str, str] = field(default_factory=dict)
     copies: dict[tuple[Any, ...], Place] = field(default_factory=dict)
+    computed: dict[tuple[Any, ...], list[Place]] = field(default_factory=dict)
     letters: int = 0
 
     def line(self, text: str, depth: int = 0) -> None:
-        """One line of the function's body."""
+        """One line of the function's body; reshaped arrays get names, at the top of the function."""
+        if not text.startswith("#"):
+            text = RESHAPED.sub(self.view, text)
         self.body.append("    " * (depth + 1) + text if text else "")
+
+    def view(self, reshaped: re.Match[str]) -> str:
+        """The name of an array in another shape: `_x_2x3`."""
+        name = f"_{reshaped['name']}_{'x'.join(re.findall(r'[0-9]+', reshaped['shape']))}"
+        self.views[name] = (reshaped["name"], ast.literal_eval(reshaped["shape"]))
+        return name
 
     def use(self, name: str, module: str = "tinygrad_edu.kernels") -> str:
         """The name in the code of a function to import."""
@@ -145,7 +159,8 @@ class Emitter:
     def assign(self, line: Assign) -> None:
         """The code of an assignment."""
         self.letters = 0
-        target, value = self.places[line.target], self.places[line.value]
+        places = [self.places[line.target], self.places[line.value]]
+        target, value = merged(places) or places
         indices, depth = self.loops(target.shape, order=target.order)
         self.line(f"{target.at(indices)} = {value.at(indices)}", depth)
 

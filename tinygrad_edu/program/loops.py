@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tinygrad_edu.kernels.jit import REASSOCIATE, jit
 
 
@@ -14,3 +16,15 @@ def sum_of(x: Any) -> float:
     for i in range(x.size):
         total += x[i]
     return total
+
+
+@jit
+def argsort_row(x: Any, order: Any, descending: bool) -> None:
+    """order = the places of the entries of x in order, equal ones as they come."""
+    last = x.size - 1
+    if descending:
+        found = np.argsort(x[::-1], kind="mergesort")
+        for i in range(x.size):
+            order[i] = last - found[last - i]
+    else:
+        order[:] = np.argsort(x, kind="mergesort")

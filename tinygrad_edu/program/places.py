@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 
 Indices = Sequence[str]
+RESHAPED = re.compile(r"(?P<name>\b[^\W\d]\w*)\.reshape\((?P<shape>\([\d, ]+\))\)")
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Place:
         if self.memory is None or self.order == tuple(order):
             return self.memory
         real, wanted = ([axis for axis in o if self.shape[axis] != 1] for o in (self.order, order))
-        return f"{self.memory}.reshape({tuple(self.shape[axis] for axis in order)})" if real == wanted else None
+        return seen(self.memory, tuple(self.shape[axis] for axis in order)) if real == wanted else None
 
     @property
     def array(self) -> str | None:
@@ -42,6 +45,16 @@ class Place:
         """The source of a row-major array of which this is the transpose of each matrix."""
         n = len(self.shape)
         return None if n < 2 else self.laid_out([*range(n - 2), n - 1, n - 2])
+
+
+def seen(memory: str, shape: tuple[int, ...]) -> str:
+    """The source of an array in C order in another shape.
+
+    >>> seen("x", (2, 3)), seen("x.reshape((2, 3))", (6,)), seen("x[0]", (6,))
+    ('x.reshape((2, 3))', 'x.reshape((6,))', 'x[0].reshape((6,))')
+    """
+    again = RESHAPED.fullmatch(memory)
+    return f"{again['name'] if again else memory}.reshape({shape})"
 
 
 def channels_last(n: int) -> tuple[int, ...]:
@@ -138,11 +151,40 @@ def reshaped(place: Place, shape: tuple[int, ...]) -> Place | None:
         renamed = dict(zip(old, new, strict=True))
         ones = [axis for axis, n in enumerate(shape) if n == 1]
         order = (*ones, *(renamed[axis] for axis in place.order if axis in renamed)) if place.order else ()
-        memory = f"{place.memory}.reshape({tuple(shape[axis] for axis in order)})" if place.memory and shape else None
+        memory = seen(place.memory, tuple(shape[axis] for axis in order)) if place.memory and shape else None
         return Place(shape, place.dtype, at, order, memory)
     if 0 in shape:
         return Place(shape, place.dtype, lambda _: "0")
-    return None if place.array is None else stored(f"{place.array}.reshape({shape})", shape, place.dtype)
+    return None if place.array is None else stored(seen(place.array, shape), shape, place.dtype)
+
+
+def merged(places: Sequence[Place]) -> list[Place] | None:
+    """The places with neighbouring axes as one: fewer and longer loops; None where there are none or no memory.
+
+    The others are broadcast to the first, whose order in memory theirs must be; the axes come in that order.
+    """
+    first = places[0]
+    if 0 in first.shape or not first.order:
+        return None
+    lead = len(first.shape)
+    wide = [reshaped(p, (1,) * (lead - len(p.shape)) + p.shape) or p if p.shape else p for p in map(plain, places)]
+    if any(p.shape and p.laid_out(first.order) is None for p in wide):
+        return None
+    real = [axis for axis in first.order if first.shape[axis] != 1]
+    groups: list[list[int]] = []
+    for axis in real:
+        together = groups and all((p.shape[axis] == 1) == (p.shape[groups[-1][-1]] == 1) for p in wide if p.shape)
+        groups = [*groups[:-1], [*groups[-1], axis]] if together else [*groups, [axis]]
+    if len(groups) in (0, len(first.shape)):
+        return None
+    shapes = [tuple(math.prod(p.shape[axis] for axis in group) for group in groups) if p.shape else () for p in wide]
+    return [stored(seen(p.memory, s), s, p.dtype) if p.memory else p for p, s in zip(wide, shapes, strict=True)]
+
+
+def plain(place: Place) -> Place:
+    """A number for entries that are all the same."""
+    text = place.at([f"n{axis}_" for axis in range(len(place.shape))])
+    return place if any(f"n{axis}_" in text for axis in range(len(place.shape))) else number(text, place.dtype)
 
 
 def short(dtype: np.dtype) -> str:

@@ -13,7 +13,7 @@ from tinygrad_edu.engine.expression import INFIX, Substitution, parsed, return_e
 from tinygrad_edu.engine.primitive import Primitive
 from tinygrad_edu.program.emitter import Emitter, emits
 from tinygrad_edu.program.instruction import Instruction
-from tinygrad_edu.program.places import Place, broadcast, short, typed
+from tinygrad_edu.program.places import Place, broadcast, merged, short, typed
 
 FORWARDS = {"where": "x if c else y", "erf": "math.erf(x)"}
 """Where the forward's own expression is for arrays only."""
@@ -30,10 +30,11 @@ def elementwise(writer: Emitter, line: Instruction, given: list[Place]) -> Place
 
 def nest(writer: Emitter, line: Instruction, given: list[Place], expression: Callable[[list[str]], str]) -> Place:
     """Loops over the result, in the order of the first operand, with the expression of the operands' entries inside."""
-    wide = [broadcast(place, line.shapes[0]) for place in given]
     out = writer.result(line, next((p.order for p in given if p.shape == line.shapes[0] and p.order), ()))
-    indices, depth = writer.loops(out.shape, order=out.order)
-    writer.put(out, indices, expression([place.at(indices) for place in wide]), depth)
+    target, *operands = merged([out, *given]) or [out, *given]
+    indices, depth = writer.loops(target.shape, order=target.order)
+    entries = [broadcast(place, target.shape).at(indices) for place in operands]
+    writer.put(target, indices, expression(entries), depth)
     return out
 
 
