@@ -56,6 +56,18 @@ def test_transform_is_applied_to_the_image(parts):
     assert label == parts[1][5][1]
 
 
+def test_what_is_done_to_an_item_stays_there(parts):
+    train = parts[0]
+    before = train.images.numpy().copy()
+    train[3][0].mul_(0)
+    np.testing.assert_array_equal(train.images.numpy(), before)
+    with pytest.raises(TypeError, match=r"Digits takes one index at a time, not slice"):
+        train[0:2]
+    with pytest.raises(IndexError, match=r"Digits has 1437 items"):
+        train[1437]
+    assert [tuple(t.shape) for t in train.tensors()] == [(1437, 1, 8, 8), (1437,)]
+
+
 def test_without_scikit_learn_it_says_what_to_install(monkeypatch):
     for name in ("sklearn", "sklearn.datasets"):
         monkeypatch.setitem(sys.modules, name, None)

@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.functions.creation import from_numpy
-from tinygrad_edu.utils.data import Dataset
+from tinygrad_edu.datasets.base import Rows
 
 SEED, EVERY = 0, 5
 
 
-class Digits(Dataset):
+class Digits(Rows):
     """1,797 grey images of handwritten digits, 8 x 8: 1,437 to train on, 360 to test on.
 
     Items are (image, label): float32 (1, 8, 8) in 0..1 and an int; `transform` is applied to the image.
-    `images` (N, 1, 8, 8) and `targets` (N,) int64 hold all of them, `classes` their names.
+    `images` (N, 1, 8, 8) and `targets` (N,) int64 hold all of them, `classes` their names; `tensors()` gives both.
 
     The split is the same everywhere and in every run: the images of each class are shuffled with NumPy's frozen
     generator `RandomState(0)`, and every fifth, counted through the classes, goes to the test set.  So each class has
@@ -31,7 +30,7 @@ class Digits(Dataset):
     (360, Size([1, 8, 8]), 0)
     """
 
-    classes = tuple(str(digit) for digit in range(10))
+    classes: tuple[str, ...] = tuple(str(digit) for digit in range(10))
 
     def __init__(self, train: bool = True, transform: Callable[[Any], Any] | None = None) -> None:
         try:
@@ -43,16 +42,13 @@ class Digits(Dataset):
         data: Any = load_digits()
         chosen = split(data.target, train)
         self.train = train
-        self.transform = transform
-        self.images = from_numpy((data.images[chosen, None] / 16).astype(np.float32))
-        self.targets = from_numpy(data.target[chosen].astype(np.int64))
+        images = (data.images[chosen, None] / 16).astype(np.float32)
+        super().__init__(transform, images, data.target[chosen].astype(np.int64))
+        self.images, self.targets = self.tensors()
 
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def __getitem__(self, index: int) -> tuple[Any, int]:
-        image = self.images[index]
-        return (self.transform(image) if self.transform else image), int(self.targets[index])
+    def extra_repr(self) -> list[str]:
+        """Which part it is."""
+        return [f"Split: {'Train' if self.train else 'Test'}"]
 
 
 def split(labels: np.ndarray, train: bool) -> np.ndarray:
