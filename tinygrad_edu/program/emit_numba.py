@@ -50,10 +50,11 @@ def emit(inputs: Sequence[Input], lines: Sequence[Line], outputs: Sequence[str])
             writer.assign(line)
         else:
             instruction(writer, line)
-    for value in outputs:
-        place = writer.places[value]
-        if place.shape and writer.names.get(value) not in writer.arrays:
-            writer.places[value] = writer.copy(place, value, place.order)
+            for value in line.outputs:
+                place = writer.places[value]
+                if value in outputs and place.shape and writer.names.get(value) not in writer.arrays:
+                    # Memory of its own, now: what it is a view of may be written later
+                    writer.places[value] = writer.copy(place, value, place.order)
     arrays = {v: (*writer.arrays[writer.names[v]], writer.places[v].order) for v in outputs if writer.places[v].shape}
     scalars = [v for v in outputs if v not in arrays]
     return Emission(function(writer, inputs, scalars), imports(writer), writer.arenas, arrays, scalars)
