@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -133,11 +134,14 @@ class Classifier:
             self.history[LOSS][name].append(mean_loss)
             self.history[ACCURACY][name].append(100 * accuracy)
 
-    def show(self, report: Report, prefix: str, at_least: float | None) -> None:
-        """The bar (if any), the curves, the confusion matrix and the mistakes; files are named `prefix`_..."""
+    def show(self, report: Report, prefix: str, at_least: float | None, per_class: int | None = None) -> None:
+        """The bar (if any), the curves, the confusion matrix and the mistakes; files are named `prefix`_...
+
+        per_class -- show so many mistakes of every class; else the first 16
+        """
         _, accuracy, predicted = self.evaluate(self.test)
-        truth = self.test.targets.numpy()
-        counts = viz.confusion_counts(truth, predicted, len(self.classes))
+        truth, names = self.test.targets.numpy(), list(self.classes)
+        counts = viz.confusion_counts(truth, predicted, len(names))
         if at_least is not None:
             report.bar("test accuracy", accuracy, at_least=at_least)
         report.number("history", self.history)
@@ -145,19 +149,17 @@ class Classifier:
         report.number("confusion", counts.tolist())
         report.figure(f"{prefix}_curves", viz.curves(self.history), "Loss and accuracy after each epoch, on both sets.")
         caption = "Which class was taken for which, on the test set."
-        report.figure(f"{prefix}_confusion", viz.confusion(counts, self.classes), caption)
-        wrong = np.flatnonzero(predicted != truth)[:16].tolist()
-        self.show_mistakes(report, prefix, wrong, predicted, "Test images that were misread.")
-
-    def show_mistakes(
-        self, report: Report, prefix: str, places: Sequence[int], predicted: np.ndarray, caption: str, columns: int = 8
-    ) -> None:
-        """The test images at these places, with what they are and what they were read as."""
-        if len(places):
-            truth, names = self.test.targets.numpy().tolist(), list(self.classes)
+        report.figure(f"{prefix}_confusion", viz.confusion(counts, names), caption)
+        wrong = np.flatnonzero(predicted != truth)
+        if per_class is None:
+            chosen, columns, caption = wrong[:16], 8, "Test images that were misread."
+        else:
+            chosen = np.concatenate([wrong[truth[wrong] == c][:per_class] for c in range(len(names))])
+            columns, caption = 2 * per_class, f"Up to {per_class} misread test images of each class."
+        if len(chosen):
             between = " read as " if max(map(len, names)) == 1 else "\nas "
-            titles = [f"{names[truth[i]]}{between}{names[int(predicted[i])]}" for i in places]
-            drawn = viz.image_grid(self.test.images.numpy()[list(places)], titles, columns)
+            titles = [f"{names[int(truth[i])]}{between}{names[int(predicted[i])]}" for i in chosen]
+            drawn = viz.image_grid(self.test.images.numpy()[chosen], titles, columns)
             report.figure(f"{prefix}_mistakes", drawn, caption)
 
 
@@ -170,3 +172,12 @@ def recalls(truth: np.ndarray, predicted: np.ndarray, classes: int = 10) -> np.n
 def constant(predicted: np.ndarray) -> bool:
     """Whether the network has collapsed: it gives one answer to every picture."""
     return len(np.unique(predicted)) == 1
+
+
+def f1_scores(truth: np.ndarray, predicted: np.ndarray, classes: int = 10) -> np.ndarray:
+    """The F1 score of each class, (classes,): the harmonic mean of precision and recall."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    given: Any = truth
+    _, _, scores, _ = precision_recall_fscore_support(given, predicted, labels=range(classes), zero_division=0)  # type: ignore[arg-type]
+    return np.asarray(scores)
