@@ -70,7 +70,7 @@ def hidden_planes(planes: dict[int, Any]) -> Any:
     """(h1, h2) at several steps: the points, circles for 0 and squares for 1, and where the output is one half."""
     figure = drawing.figure(8.4, 5.8)
     axes = figure.subplots(2, 3, sharex=True, sharey=True)
-    for axis, (updates, (h, w, b)) in zip(axes.flat, planes.items(), strict=True):
+    for axis, (updates, (h, w, b)) in zip(axes.flat, planes.items(), strict=False):
         for label, marker, color in ((0, "o", "white"), (1, "s", "black")):
             points = h[Y.numpy()[:, 0] == label].T
             axis.scatter(*points, marker=marker, c=color, edgecolors="black", label=f"y = {label}")
@@ -79,6 +79,8 @@ def hidden_planes(planes: dict[int, Any]) -> Any:
         for point, name in zip(h, ("00", "01", "10", "11"), strict=True):
             axis.annotate(name, point, xytext=(4, 4), textcoords="offset points", fontsize=8)
         axis.set(title=f"{updates:,} updates", xlabel="h1", ylabel="h2")
+    for axis in axes.flat[len(planes) :]:
+        axis.set_axis_off()
     axes[0, 0].legend(frameon=False, fontsize=8)
     return figure
 

@@ -37,6 +37,7 @@ def test_without_data_it_says_so_and_the_proof_still_holds(ran):
 
 def test_networks_trained_together_are_those_trained_alone(given_weights):
     given = oracle("xor_init.npz")
+    assert given is not None
     starts = [{name: given[f"init{k}_{name}"] for name in xor.SHAPES} for k in (1, 0)]
     counts, losses = xor.together(starts, 0.5, 1200)
     assert counts[1] == 1130
