@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import types
 from typing import Any
 
 import numpy as np
+from emitted import in_python
 
 import tinygrad_edu as tg
 
@@ -37,27 +37,6 @@ def giving_all(program: tg.Program) -> tg.Program:
     """The program with every computed value as an output."""
     values = [name for line in program.instructions for name in getattr(line, "outputs", ())]
     return tg.Program(program.inputs, program.instructions, dict(zip(values, values, strict=True)))
-
-
-def in_python(step: Any) -> Any:
-    """A compiled step whose emitted function runs as Python: for tests of many programs, since nothing is compiled."""
-    function = step._function.py_func
-    scope = {name: on_numbers(value) if name.endswith("_") else value for name, value in function.__globals__.items()}
-    step._function = np.errstate(all="ignore")(types.FunctionType(function.__code__, scope))
-    return step
-
-
-def on_numbers(function: Any) -> Any:
-    """What emitted code calls: of an elementwise kernel the scalar function; numbers it returns are NumPy's."""
-    function = getattr(function, "scalar", None) or function
-    if not callable(function):
-        return function
-
-    def called(*arguments: Any) -> Any:
-        result = function(*arguments)
-        return None if result is None else np.asarray(result)[()]
-
-    return called
 
 
 def assert_same(found: dict[str, Any], expected: dict[str, Any], rtol: float, what: str = "") -> None:

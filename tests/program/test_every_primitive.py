@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from agreement import assert_agreement, assert_same, giving_all, in_python
+from agreement import assert_agreement, assert_same, giving_all
+from emitted import in_python
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from strategies import calls, upstream
 
 import tinygrad_edu as tg
 from tinygrad_edu import ops
 from tinygrad_edu.engine.primitive import registry
+from tinygrad_edu.testing import calls, upstream
 
 BUILT_IN = {name: op for name, op in registry.items() if op.__module__.startswith("tinygrad_edu.")}
 HALF = settings(max_examples=settings.default.max_examples // 2)  # many primitives, little to choose
@@ -40,11 +41,11 @@ def results_of(op, inputs, static):
 @given(data=st.data())
 def test_recorded_printed_replayed(op, data):
     assert getattr(ops, op.name) is op, "the emitted source calls ops.<name>"
-    call = data.draw(calls(op))
+    call = data.draw(calls(op).strategy())
     inputs = tensors_of(op, call)
     if not any(isinstance(v, tg.Tensor) for v in inputs):
         return
-    gs = [data.draw(upstream(r.shape)) for r in results_of(op, inputs, call.static)]
+    gs = [data.draw(upstream(r.shape).strategy()) for r in results_of(op, inputs, call.static)]
     gs = [tg.from_numpy(np.ascontiguousarray(g)) for g in gs]
     with tg.record() as program:
         results = results_of(op, inputs, call.static)
@@ -69,7 +70,7 @@ def compilable(name, call):
 @given(data=st.data())
 def test_compiled_in_one_program(data):
     """One call of every primitive, in one function."""
-    drawn = [(name, op, data.draw(calls(op))) for name, op in BUILT_IN.items()]
+    drawn = [(name, op, data.draw(calls(op).strategy())) for name, op in BUILT_IN.items()]
     chosen = [(op, tensors_of(op, call), call.static) for name, op, call in drawn if compilable(name, call)]
     with tg.record() as program:
         for op, inputs, static in chosen:
@@ -85,7 +86,7 @@ def test_compiled_in_one_program(data):
 @given(data=st.data())
 def test_emitted_code_gives_the_same(op, data):
     """As Python: what is compiled is tested with fewer draws."""
-    call = data.draw(calls(op))
+    call = data.draw(calls(op).strategy())
     inputs = tensors_of(op, call)
     if not any(isinstance(v, tg.Tensor) for v in inputs):
         return

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
+from emitted import in_python
 
 import tinygrad_edu as tg
 import tinygrad_edu.nn.functional as F
 from tinygrad_edu import nn, optim
-from tinygrad_edu.kernels.registry import Kernel
 
 PIXELS = 8
 
@@ -203,18 +205,9 @@ def assert_training_is_eager(net, optimizer, form):
         np.testing.assert_allclose(found.numpy(), expected[name].numpy(), rtol=1e-10, atol=1e-12, err_msg=name)
 
 
-def as_python(program):
-    """The emitted function run as Python, with compiled kernels: nothing else is compiled."""
-    step = program.compile()
-    function = step._function.py_func
-    scope = {k: v.scalar if isinstance(v, Kernel) and v.scalar else v for k, v in function.__globals__.items()}
-    step._function = type(function)(function.__code__, scope)
-    return step
-
-
 @pytest.mark.parametrize("net", NETS)
 def test_emitted_training_is_eager_training(net):
-    assert_training_is_eager(net, "momentum", as_python)
+    assert_training_is_eager(net, "momentum", lambda program: in_python(program.compile()))
 
 
 @pytest.mark.parametrize(("net", "optimizer"), [("batch norm", "adam"), ("layer norm and means", "momentum")])
@@ -232,6 +225,34 @@ def test_images_stay_channels_last_from_one_layer_to_the_next():
     ] * 4
     # the flattened result of pooling and its gradient change their order, nothing else does
     assert sum(line.count(" = part_(") for line in source.splitlines() if "_from" in line.split("=")[0]) == 3
+
+
+def test_every_reader_of_an_image_gets_its_own_padding_and_order():
+    generator = np.random.default_rng(0)
+    x, w = (tg.from_numpy(generator.standard_normal(shape)) for shape in ((2, 2, 2, 2), (3, 2, 2, 2)))
+    with tg.record() as program:
+        narrow, wide = F.conv2d(x, w, padding=1), F.conv2d(x, w, padding=2)
+        orders = [x.permute(order).reshape(-1) for order in itertools.permutations(range(4))]
+        mixed = tg.stack([order * (1.0 + k) for k, order in enumerate(orders)]).sum(0)
+        parts = [tg.exp(part) * (1.0 + k) for k, part in enumerate(x.permute(1, 2, 3, 0).unbind(3))]
+        apart = parts[0].reshape(-1) - parts[1].reshape(-1)
+    found, expected = in_python(program.compile())(), program.run()
+    for name in ("narrow", "wide", "mixed", "apart"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-12, err_msg=name)
+    assert narrow.shape != wide.shape
+    assert mixed.shape == (16,)
+    assert apart.shape == (8,)
+
+
+def test_places_that_are_not_those_of_max_pooling_are_checked():
+    g, places = tg.ones(1, 1, 1, 2), tg.tensor([[[[0, 3]]]])
+    with tg.record() as program:
+        image = tg.ops.pool_scatter(g, places, size=(2, 2))
+    step = program.compile()
+    np.testing.assert_array_equal(step(places=places)["image"], image.numpy())
+    for wrong in (4, -2):
+        with pytest.raises(IndexError, match="a place is outside of the image"):
+            step(places=np.array([[[[0, wrong]]]]))
 
 
 def test_both_kernels_give_the_same_training():
