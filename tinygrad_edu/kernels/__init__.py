@@ -5,14 +5,14 @@ order, except that elementwise kernels keep the order of their input, as NumPy d
 The fast twins are compiled for float32 and float64; other dtypes always take the reference.
 Nothing is compiled, and numba is not imported, before a fast twin is first called.
 
-Read `registry` first (what a kernel is), then a family: `elementwise`, `linalg`, `softmax`, `random`, or for images
-`layout`, `conv`, `pool`, `norm`;
+Read `registry` first (what a kernel is), then a family: `elementwise` and its polynomials in `exponential`, `linalg`,
+`softmax`, `random`, or for images `layout`, `conv`, `pool`, `norm`;
 `jit` and `cache` are how the fast twins get compiled and kept.
 """
 
 from .cache import cache_folder, clear_cache
 from .conv import conv2d, conv2d_to_input, conv2d_to_weight, conv_size
-from .elementwise import logistic_loss, relu, sigmoid, tanh
+from .elementwise import erf, exp, logistic_loss, relu, sigmoid, tanh
 from .linalg import gemm, gemm_nt, matmul
 from .norm import batch_norm, batch_norm_grad, layer_norm, layer_norm_grad
 from .pool import average_windows, max_pool2d, pool_gather, pool_scatter, pool_size, spread_windows
@@ -34,6 +34,8 @@ __all__ = [
     "conv_size",
     "cross_entropy",
     "cross_entropy_grad",
+    "erf",
+    "exp",
     "fill_random_bits",
     "gemm",
     "gemm_nt",

@@ -49,9 +49,10 @@ class Jit:
 
     __name__: str
 
-    def __init__(self, py_func: Callable[..., Any], fastmath: Iterable[str] = CONTRACT):
+    def __init__(self, py_func: Callable[..., Any], fastmath: Iterable[str] = CONTRACT, inline: bool = False):
         self.py_func = py_func
         self.fastmath = frozenset(fastmath)
+        self.inline = inline
         if self.fastmath & _FORBIDDEN:
             names = ", ".join(sorted(self.fastmath & _FORBIDDEN))
             raise ValueError(f"jit: fastmath {names} would make NaN and infinity undefined")
@@ -91,10 +92,11 @@ class Jit:
         return f"<jit {self.__module__}.{self.__name__}>"
 
 
-def jit(function: Callable[..., Any] | None = None, *, fastmath: Iterable[str] = CONTRACT) -> Any:
+def jit(function: Callable[..., Any] | None = None, *, fastmath: Iterable[str] = CONTRACT, inline: bool = False) -> Any:
     """Compile a function with numba at its first call, for the argument types it is called with.
 
     `fastmath` is a set of LLVM's flags; those that make NaN or infinity undefined raise ValueError.
+    With `inline` it becomes part of every compiled caller, whatever its length: a loop with a call in it stays scalar.
 
     >>> @jit
     ... def half(x):
@@ -103,8 +105,8 @@ def jit(function: Callable[..., Any] | None = None, *, fastmath: Iterable[str] =
     1.5
     """
     if function is None:
-        return lambda f: Jit(f, fastmath)
-    return Jit(function, fastmath)
+        return lambda f: Jit(f, fastmath, inline)
+    return Jit(function, fastmath, inline)
 
 
 def dispatcher_of(function: Any) -> Any:
@@ -204,7 +206,8 @@ def _import_numba() -> Any:
 
 def _make_dispatcher(function: Jit) -> Any:
     _announce_compilation()
-    dispatcher = _import_numba().njit(error_model="numpy", fastmath=set(function.fastmath))(function.py_func)
+    options = {"error_model": "numpy", "fastmath": set(function.fastmath), "forceinline": function.inline}
+    dispatcher = _import_numba().njit(**options)(function.py_func)
     folder = None if _cache_failed.is_set() else cache.usable_folder()
     # With NUMBA_DISABLE_JIT=1 the decorator returns the function itself.
     if folder is not None and hasattr(dispatcher, "enable_caching"):

@@ -93,10 +93,11 @@ def pow(x, y):
 
 
 def pow_slope_base(x: Any, y: Any) -> Any:
-    """y x^(y-1), and 0 where y is 0 (also at base 0)."""
+    """y x^(y-1), and 0 where y is 0 (also at base 0 and NaN)."""
     if isinstance(y, (int, float)):
         return 0 if y == 0 else y * x if y == 2 else y * x ** (y - 1)
-    return where(y == 0, 0.0, y * x ** (y - 1))
+    # y = 0 alone is no reason to select: the slope still changes with y there
+    return where((y == 0) & ((x == 0) | (x != x)), 0.0, y * x ** (y - 1))
 
 
 def pow_slope_exponent(x: Any, y: Any, z: Any) -> Any:
@@ -111,7 +112,7 @@ pow.slope(x=pow_slope_base, y=pow_slope_exponent)
 @primitive(domain=(real,), latex=r"e^{{ {x} }}")
 def exp(x):
     """e ** x."""
-    return np.exp(x)
+    return kernels.exp(x)
 
 
 @primitive(domain=(positive,), latex=r"\ln {x}")
@@ -141,7 +142,7 @@ def expm1(x):
 @primitive(domain=(real,), latex=r"\mathrm{{erf}}({x})")
 def erf(x):
     """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
-    return np.fromiter(map(math.erf, x.ravel().tolist()), np.float64, x.size).reshape(x.shape).astype(x.dtype)
+    return kernels.erf(x)
 
 
 @primitive(domain=(real,), latex=r"\sin {x}")
