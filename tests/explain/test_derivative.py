@@ -8,11 +8,8 @@ import sys
 
 import numpy as np
 import pytest
-from families import FAMILIES
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import leaves_of
-from strategies import calls, upstream
 
 import tinygrad_edu as tg
 from tinygrad_edu import explain, ops
@@ -23,6 +20,9 @@ from tinygrad_edu.engine.primitive import registry
 from tinygrad_edu.explain.chain import pull
 from tinygrad_edu.explain.examples import example
 from tinygrad_edu.explain.symbol import Symbol, apply
+from tinygrad_edu.testing import Call, Case, calls, upstream
+from tinygrad_edu.testing.cases import Subject
+from tinygrad_edu.testing.families import FAMILIES
 
 BUILT_IN = {name: op for name, op in registry.items() if op.__module__.startswith("tinygrad_edu.")}
 WITH_RULES = {name: op for name, op in BUILT_IN.items() if op.rules}
@@ -32,12 +32,10 @@ every_rule = pytest.mark.parametrize("op", WITH_RULES.values(), ids=list(WITH_RU
 
 
 def engine_gradients(op, inputs, static, gs):
-    """(gradient of each input or None, outputs) by the engine's walk."""
-    given, leaves = leaves_of(op, inputs)
-    out = op(*given, **static)
-    outs = [o for k, o in enumerate(out if isinstance(out, tuple) else (out,)) if k not in op.auxiliary]
-    tg.autograd.backward(outs, [tg.from_numpy(np.asarray(g)) for g in gs])
-    return [t.grad.numpy() if any(t is leaf for leaf in leaves) else None for t in given]
+    """The gradient of each input, or None, by the engine's walk."""
+    case = Case(Subject(op), Call(inputs, static))
+    found = dict(zip(case.wanted, case.vjp([np.asarray(g) for g in gs]), strict=True))
+    return [found.get(i) for i in range(len(inputs))]
 
 
 @every
@@ -76,14 +74,14 @@ def test_the_reading_gives_the_engine_s_numbers(op):
 @given(data=st.data())
 def test_rules_on_symbols_of_any_shape(op, data):
     """Drawn calls: the symbols of a call, evaluated at its arrays, give the gradients of the walk, also simplified."""
-    call = data.draw(calls(op))
+    call = data.draw(calls(op).strategy())
     inputs = [Symbol(f"i{k}", v) if isinstance(v, np.ndarray) else v for k, v in enumerate(call.inputs)]
     values = {f"i{k}": v for k, v in enumerate(call.inputs) if isinstance(v, np.ndarray)}
     floats = [k for k, v in enumerate(call.inputs) if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
     out = apply(op, tuple(inputs), {**op.defaults, **call.static})
     results = out if isinstance(out, tuple) else (out,)
     carrying = [r for k, r in enumerate(results) if k not in op.auxiliary]
-    gs = {f"g{k}": data.draw(upstream(r.value.shape)) for k, r in enumerate(carrying)}
+    gs = {f"g{k}": data.draw(upstream(r.value.shape).strategy()) for k, r in enumerate(carrying)}
     expected = engine_gradients(op, call.inputs, call.static, gs.values())
     symbols = [Symbol(name, g) for name, g in gs.items()]
     g = tuple(symbols) if op.outputs != 1 else symbols[0]

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from strategies import arrays, axes_of, axis_of, distinct, laid_out, narrowed, shapes, values
 
 from tinygrad_edu.engine.domain import Domain, integers, mask, nonzero, positive, real
+from tinygrad_edu.testing.strategies import arrays, axes_of, axis_of, distinct, laid_out, narrowed, shapes, values
 
 LONG = Domain("long", low=-4, high=4, integer=True)
 COUNTS = Domain("counts", low=1, high=5, integer=True)
@@ -17,17 +17,20 @@ Drawn = tuple[list[Any], dict[str, Any]]
 
 @st.composite
 def unary(draw: Any, *domains: Domain) -> Drawn:
-    return [draw(arrays(draw(shapes()), draw(st.sampled_from(domains or (real,)))))], {}
+    return [draw(arrays(draw(shapes().strategy()), draw(st.sampled_from(domains or (real,)))).strategy())], {}
 
 
 @st.composite
 def binary(draw: Any, *domains: Domain, numbers: bool = True) -> Drawn:
     """Two tensors that broadcast; the second may be a Python number."""
-    full = draw(shapes())
-    x = draw(arrays(draw(st.one_of(st.just(full), narrowed(full))), domains[0]))
+    full = draw(shapes().strategy())
+    x = draw(arrays(draw(st.one_of(st.just(full), narrowed(full).strategy())), domains[0]).strategy())
     if numbers and draw(st.integers(0, 3)) == 3:
-        return [x, draw(values((), domains[1], 1 / 32)).item()], {}
-    return [x, draw(arrays(draw(st.one_of(st.just(full), narrowed(full))), domains[1], 1 / 32))], {}
+        return [x, draw(values((), domains[1], 1 / 32).strategy()).item()], {}
+    return [
+        x,
+        draw(arrays(draw(st.one_of(st.just(full), narrowed(full).strategy())), domains[1], 1 / 32).strategy()),
+    ], {}
 
 
 @st.composite
@@ -42,12 +45,20 @@ def reduction(
     dims: int = 0,
 ) -> Drawn:
     """One tensor, and perhaps dim (positional or not) and keepdim."""
-    shape = draw(shapes(min_side=side, min_dims=dims))
+    shape = draw(shapes(min_side=side, min_dims=dims).strategy())
     plain = ("C", "F", "every other", "reversed", "transposed")
-    x = draw(laid_out(draw(distinct(shape)), plain)) if unique else draw(arrays(shape, domain))
+    x = (
+        draw(laid_out(draw(distinct(shape).strategy()), plain).strategy())
+        if unique
+        else draw(arrays(shape, domain).strategy())
+    )
     if not shape or (not required and draw(st.integers(0, 3)) == 0):
         return [x, 0] if required else [x], {}
-    dim = draw(st.one_of(axis_of(len(shape)), axes_of(len(shape)).filter(bool)) if several else axis_of(len(shape)))
+    dim = draw(
+        st.one_of(axis_of(len(shape)).strategy(), axes_of(len(shape)).strategy().filter(bool))
+        if several
+        else axis_of(len(shape)).strategy()
+    )
     keep = draw(st.sampled_from([{}, {"keepdim": True}, {"keepdim": False}]))
     return ([x, dim], keep) if draw(st.booleans()) else ([x], {"dim": dim, **keep})
 
@@ -63,25 +74,28 @@ def spread(draw: Any) -> Drawn:
 
 @st.composite
 def norm(draw: Any) -> Drawn:
-    shape = draw(shapes(min_dims=1, min_side=1))
+    shape = draw(shapes(min_dims=1, min_side=1).strategy())
     p = draw(st.sampled_from([2, 1, 3, 2.5, float("inf"), "fro"]))
-    dim = draw(st.one_of(st.none(), axis_of(len(shape))))
-    return [draw(laid_out(draw(distinct(shape)), ("C", "reversed"))), p], {"dim": dim, "keepdim": draw(st.booleans())}
+    dim = draw(st.one_of(st.none(), axis_of(len(shape)).strategy()))
+    return [draw(laid_out(draw(distinct(shape).strategy()), ("C", "reversed")).strategy()), p], {
+        "dim": dim,
+        "keepdim": draw(st.booleans()),
+    }
 
 
 @st.composite
 def along(draw: Any, *, extra: Any = None, side: int = 0) -> Drawn:
     """One tensor and one dim."""
-    shape = draw(shapes(min_dims=1, min_side=side))
-    args = [draw(arrays(shape, real)), draw(axis_of(len(shape)))]
+    shape = draw(shapes(min_dims=1, min_side=side).strategy())
+    args = [draw(arrays(shape, real).strategy()), draw(axis_of(len(shape)).strategy())]
     return args, draw(extra) if extra else {}
 
 
 @st.composite
 def ordered(draw: Any, *, k: bool = False) -> Drawn:
-    shape = draw(shapes(min_dims=1, min_side=1))
-    x = draw(laid_out(draw(distinct(shape)), ("C", "transposed", "reversed")))
-    dim = draw(axis_of(len(shape)))
+    shape = draw(shapes(min_dims=1, min_side=1).strategy())
+    x = draw(laid_out(draw(distinct(shape).strategy()), ("C", "transposed", "reversed")).strategy())
+    dim = draw(axis_of(len(shape)).strategy())
     if k:
         return [x, draw(st.integers(0, shape[dim]))], {"dim": dim, "largest": draw(st.booleans())}
     return [x], {"dim": dim, "descending": draw(st.booleans())}
@@ -89,52 +103,52 @@ def ordered(draw: Any, *, k: bool = False) -> Drawn:
 
 @st.composite
 def reshaped(draw: Any, view: bool = False) -> Drawn:
-    shape = draw(shapes(min_side=1))
+    shape = draw(shapes(min_side=1).strategy())
     size = int(np.prod(shape, dtype=int))
     wanted = draw(st.sampled_from([(-1,), (1, -1), (size,), (*shape, 1), shape[::-1], (size, 1, 1)]))
-    x = draw(values(shape, real)) if view else draw(arrays(shape, real))
+    x = draw(values(shape, real).strategy()) if view else draw(arrays(shape, real).strategy())
     return [x, wanted], {}
 
 
 @st.composite
 def moved(draw: Any, count: int) -> Drawn:
     """One tensor and `count` axes."""
-    shape = draw(shapes(min_dims=1, max_dims=4))
-    return [draw(arrays(shape, real)), *(draw(axis_of(len(shape))) for _ in range(count))], {}
+    shape = draw(shapes(min_dims=1, max_dims=4).strategy())
+    return [draw(arrays(shape, real).strategy()), *(draw(axis_of(len(shape)).strategy()) for _ in range(count))], {}
 
 
 @st.composite
 def permuted(draw: Any) -> Drawn:
-    shape = draw(shapes(max_dims=4))
-    return [draw(arrays(shape, real)), tuple(draw(st.permutations(range(len(shape)))))], {}
+    shape = draw(shapes(max_dims=4).strategy())
+    return [draw(arrays(shape, real).strategy()), tuple(draw(st.permutations(range(len(shape)))))], {}
 
 
 @st.composite
 def squeezed(draw: Any) -> Drawn:
-    shape = draw(shapes())
-    dim = draw(st.one_of(st.none(), axis_of(len(shape)))) if shape else None
-    return [draw(arrays(shape, real))] + ([] if dim is None else [dim]), {}
+    shape = draw(shapes().strategy())
+    dim = draw(st.one_of(st.none(), axis_of(len(shape)).strategy())) if shape else None
+    return [draw(arrays(shape, real).strategy())] + ([] if dim is None else [dim]), {}
 
 
 @st.composite
 def unsqueezed(draw: Any) -> Drawn:
-    shape = draw(shapes())
-    return [draw(arrays(shape, real)), draw(axis_of(len(shape) + 1))], {}
+    shape = draw(shapes().strategy())
+    return [draw(arrays(shape, real).strategy()), draw(axis_of(len(shape) + 1).strategy())], {}
 
 
 @st.composite
 def flattened(draw: Any) -> Drawn:
-    shape = draw(shapes(max_dims=4))
+    shape = draw(shapes(max_dims=4).strategy())
     if not shape:
-        return [draw(arrays(shape, real))], {}
+        return [draw(arrays(shape, real).strategy())], {}
     start = draw(st.integers(0, len(shape) - 1))
-    return [draw(arrays(shape, real)), start, draw(st.integers(start, len(shape) - 1))], {}
+    return [draw(arrays(shape, real).strategy()), start, draw(st.integers(start, len(shape) - 1))], {}
 
 
 @st.composite
 def expanded(draw: Any) -> Drawn:
-    full = draw(shapes())
-    x = draw(arrays(draw(narrowed(full)), real))
+    full = draw(shapes().strategy())
+    x = draw(arrays(draw(narrowed(full).strategy()), real).strategy())
     lead = len(full) - x.ndim
     wanted = tuple(
         -1 if i >= lead and n == x.shape[i - lead] and draw(st.booleans()) else n for i, n in enumerate(full)
@@ -144,28 +158,28 @@ def expanded(draw: Any) -> Drawn:
 
 @st.composite
 def broadcast(draw: Any) -> Drawn:
-    full = draw(shapes())
-    return [draw(arrays(draw(narrowed(full)), real)), full], {}
+    full = draw(shapes().strategy())
+    return [draw(arrays(draw(narrowed(full).strategy()), real).strategy()), full], {}
 
 
 @st.composite
 def joined(draw: Any, new: bool) -> Drawn:
-    shape = draw(shapes(min_dims=0 if new else 2, min_side=1))
-    dim = draw(axis_of(len(shape) + new))
+    shape = draw(shapes(min_dims=0 if new else 2, min_side=1).strategy())
+    dim = draw(axis_of(len(shape) + new).strategy())
     parts = []
     for _ in range(draw(st.integers(1, 3))):
         part = list(shape)
         if not new:
             part[dim] = draw(st.integers(0, 3))
-        parts.append(draw(arrays(part, real)))
+        parts.append(draw(arrays(part, real).strategy()))
     return [parts], {"dim": dim}
 
 
 @st.composite
 def cut(draw: Any, name: str) -> Drawn:
-    shape = draw(shapes(min_dims=1, min_side=1))
-    dim = draw(axis_of(len(shape)))
-    x, n = draw(arrays(shape, real)), shape[dim]
+    shape = draw(shapes(min_dims=1, min_side=1).strategy())
+    dim = draw(axis_of(len(shape)).strategy())
+    x, n = draw(arrays(shape, real).strategy()), shape[dim]
     if name == "unbind":
         return [x, dim], {}
     if name == "narrow":
@@ -179,45 +193,47 @@ def cut(draw: Any, name: str) -> Drawn:
 
 @st.composite
 def flipped(draw: Any) -> Drawn:
-    shape = draw(shapes(min_dims=1))
-    return [draw(arrays(shape, real)), list(draw(axes_of(len(shape))))], {}
+    shape = draw(shapes(min_dims=1).strategy())
+    return [draw(arrays(shape, real).strategy()), list(draw(axes_of(len(shape)).strategy()))], {}
 
 
 @st.composite
 def triangle(draw: Any) -> Drawn:
-    return [draw(arrays(draw(shapes(min_dims=2)), real)), draw(st.integers(-2, 2))], {}
+    return [draw(arrays(draw(shapes(min_dims=2).strategy()), real).strategy()), draw(st.integers(-2, 2))], {}
 
 
 @st.composite
 def gathered(draw: Any, src: bool = False) -> Drawn:
-    shape = draw(shapes(min_dims=1, min_side=1))
-    dim = draw(axis_of(len(shape)))
+    shape = draw(shapes(min_dims=1, min_side=1).strategy())
+    dim = draw(axis_of(len(shape)).strategy())
     wanted = [draw(st.integers(0, n)) for n in shape]
     wanted[dim] = draw(st.integers(0, 4))
-    index = draw(arrays(wanted, Domain("at", low=0, high=shape[dim] - 1, integer=True)))
-    return [draw(arrays(shape, real)), dim, index] + ([draw(arrays(wanted, real))] if src else []), {}
+    index = draw(arrays(wanted, Domain("at", low=0, high=shape[dim] - 1, integer=True)).strategy())
+    return [draw(arrays(shape, real).strategy()), dim, index] + (
+        [draw(arrays(wanted, real).strategy())] if src else []
+    ), {}
 
 
 @st.composite
 def selected(draw: Any) -> Drawn:
-    shape = draw(shapes(min_dims=1, min_side=1))
-    dim = draw(axis_of(len(shape)))
+    shape = draw(shapes(min_dims=1, min_side=1).strategy())
+    dim = draw(axis_of(len(shape)).strategy())
     at = Domain("at", low=0, high=shape[dim] - 1, integer=True)
-    return [draw(arrays(shape, real)), dim, draw(arrays((draw(st.integers(0, 4)),), at))], {}
+    return [draw(arrays(shape, real).strategy()), dim, draw(arrays((draw(st.integers(0, 4)),), at).strategy())], {}
 
 
 @st.composite
 def masked(draw: Any, fill: bool) -> Drawn:
-    shape = draw(shapes())
-    x = draw(arrays(shape, real))
-    where = draw(arrays(shape if not fill else draw(narrowed(shape)), mask))
+    shape = draw(shapes().strategy())
+    x = draw(arrays(shape, real).strategy())
+    where = draw(arrays(shape if not fill else draw(narrowed(shape).strategy()), mask).strategy())
     return [x, where] + ([draw(st.sampled_from([0.0, -1.5, 2, float("-inf")]))] if fill else []), {}
 
 
 @st.composite
 def product(draw: Any, kind: str) -> Drawn:
     n, k, m = (draw(st.sampled_from([2, 3, 1, 0])) for _ in range(3))
-    batch = draw(shapes(max_dims=2))
+    batch = draw(shapes(max_dims=2).strategy())
     options = {
         "mm": [((n, k), (k, m))],
         "bmm": [((2, n, k), (2, k, m)), ((0, n, k), (0, k, m))],
@@ -225,19 +241,20 @@ def product(draw: Any, kind: str) -> Drawn:
         "mv": [((n, k), (k,))],
         "outer": [((n,), (m,))],
     }
+    left, right = (draw(narrowed(batch).strategy()) for _ in range(2))
     options["matmul"] = [
         *options["mm"], *options["bmm"], *options["dot"], *options["mv"], ((k,), (k, m)),
-        ((*batch, n, k), (*draw(narrowed(batch)), k, m)), ((*draw(narrowed(batch)), n, k), (*batch, k, m)),
+        ((*batch, n, k), (*left, k, m)), ((*right, n, k), (*batch, k, m)),
         ((k,), (*batch, k, m)), ((*batch, n, k), (k,)),
     ]  # fmt: skip
     a, b = draw(st.sampled_from(options[kind]))
-    return [draw(arrays(a, real)), draw(arrays(b, real))], {}
+    return [draw(arrays(a, real).strategy()), draw(arrays(b, real).strategy())], {}
 
 
 @st.composite
 def clamped(draw: Any) -> Drawn:
     low, high = draw(st.sampled_from([(-1.03, None), (None, 1.03), (-1.03, 1.53), (1.03, -1.03), (-1, 2)]))
-    x = draw(arrays(draw(shapes()), Domain("between", apart=(-1.0, 1.0, 1.5, 2.0))))
+    x = draw(arrays(draw(shapes().strategy()), Domain("between", apart=(-1.0, 1.0, 1.5, 2.0))).strategy())
     if draw(st.integers(0, 3)) == 3:
         low = None if low is None else np.full(x.shape[-1:], float(low) + 0.01)
         high = None if high is None else np.full(x.shape, float(high) + 0.01)
@@ -246,10 +263,10 @@ def clamped(draw: Any) -> Drawn:
 
 @st.composite
 def chosen(draw: Any) -> Drawn:
-    full = draw(shapes())
-    x, y = (draw(arrays(draw(narrowed(full)), real)) for _ in range(2))
+    full = draw(shapes().strategy())
+    x, y = (draw(arrays(draw(narrowed(full).strategy()), real).strategy()) for _ in range(2))
     other = draw(st.sampled_from([y, y, 1.5, 0.0]))
-    return [draw(arrays(draw(narrowed(full)), mask)), x, other], {}
+    return [draw(arrays(draw(narrowed(full).strategy()), mask).strategy()), x, other], {}
 
 
 @st.composite
@@ -267,8 +284,10 @@ def divided(draw: Any) -> Drawn:
 PAIR = binary(real, real)
 POWER = st.one_of(
     binary(positive, real),
-    st.tuples(arrays((3,), nonzero), st.sampled_from([0, 1, 2, 3, -1, -2, 2.0])).map(lambda a: (list(a), {})),
-    arrays((3,), real).map(lambda y: ([2.0, y], {})),
+    st.tuples(arrays((3,), nonzero).strategy(), st.sampled_from([0, 1, 2, 3, -1, -2, 2.0])).map(
+        lambda a: (list(a), {})
+    ),
+    arrays((3,), real).strategy().map(lambda y: ([2.0, y], {})),
 )
 TWO_MASKS = binary(mask, mask, numbers=False)
 CALLS: dict[str, Any] = {
@@ -315,7 +334,7 @@ CALLS: dict[str, Any] = {
     "unsqueeze": unsqueezed(),
     "permute": permuted(),
     **dict.fromkeys(("transpose", "movedim", "swapaxes", "swapdims"), moved(2)),
-    "t": st.one_of(*(arrays(s, real) for s in ((), (3,), (2, 3)))).map(lambda x: ([x], {})),
+    "t": st.one_of(*(arrays(s, real).strategy() for s in ((), (3,), (2, 3)))).map(lambda x: ([x], {})),
     "expand": expanded(),
     "broadcast_to": broadcast(),
     **dict.fromkeys(("cat", "concat", "concatenate"), joined(False)),

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import shapes
 
 import tinygrad_edu as tg
+from tinygrad_edu.testing import shapes
 
 MADE = {
     "tensor of ints": lambda m: m.tensor([1, 2]),
@@ -86,7 +86,9 @@ def test_tensor_copies_and_from_numpy_shares():
 @st.composite
 def printable(draw: Any) -> np.ndarray:
     """Arrays of all kinds, small and large, with NaN and infinities."""
-    shape = draw(st.one_of(shapes(max_dims=4), st.sampled_from([(1001,), (40, 40), (7, 3, 50), (30,), (3, 30)])))
+    shape = draw(
+        st.one_of(shapes(max_dims=4).strategy(), st.sampled_from([(1001,), (40, 40), (7, 3, 50), (30,), (3, 30)]))
+    )
     count = int(np.prod(shape, dtype=int))
     rng = np.random.default_rng(draw(st.integers(0, 9)))
     kind = draw(st.sampled_from(["whole", "unit", "wide", "tiny", "int", "bool", "special", "negative", "big"]))

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import shapes
 
 import tinygrad_edu as tg
+from tinygrad_edu.testing import shapes
 
 
 @st.composite
 def indices(draw: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
     """An index in plain data: arrays stand for tensors."""
-    together = draw(shapes(max_dims=2, min_side=1, max_side=3))
+    together = draw(shapes(max_dims=2, min_side=1, max_side=3).strategy())
     items: list[Any] = []
     rest = list(shape)
     while rest and draw(st.integers(0, 4)):
@@ -71,7 +71,7 @@ def read(m: Any, shape: tuple[int, ...], index: tuple[Any, ...]) -> Any:
 
 @given(st.data())
 def test_read(torch, data):
-    shape = data.draw(shapes(max_dims=4, min_side=1))
+    shape = data.draw(shapes(max_dims=4, min_side=1).strategy())
     index = data.draw(indices(shape))
     ours, theirs = read(tg, shape, index), read(torch, shape, index)
     if isinstance(theirs, type):
@@ -100,7 +100,7 @@ def write(m: Any, shape: tuple[int, ...], index: tuple[Any, ...], value: Any, re
 @pytest.mark.parametrize("recorded", [True, False])
 @given(data=st.data())
 def test_write(torch, recorded, data):
-    shape = data.draw(shapes(max_dims=3, min_side=1))
+    shape = data.draw(shapes(max_dims=3, min_side=1).strategy())
     index = data.draw(indices(shape))
     x = torch.arange(int(np.prod(shape, dtype=int))).reshape(shape)
     try:

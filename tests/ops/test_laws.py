@@ -6,17 +6,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from families import FAMILIES
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import Symbol, differentiable, leaves_of, outputs_of
-from strategies import Call, calls, upstream
 
 import tinygrad_edu as tg
 from tinygrad_edu.engine.domain import Domain, Family
 from tinygrad_edu.engine.node import producer
 from tinygrad_edu.engine.plan import fit, times
 from tinygrad_edu.engine.primitive import Primitive, registry
+from tinygrad_edu.engine.value import make
+from tinygrad_edu.testing import Call, calls, upstream
+from tinygrad_edu.testing.cases import Subject
+from tinygrad_edu.testing.families import FAMILIES
+from tinygrad_edu.testing.trace import Traced
 
 BUILT_IN = {name: op for name, op in registry.items() if op.__module__.startswith("tinygrad_edu.")}
 WITH_RULES = [op for op in BUILT_IN.values() if op.rules]
@@ -30,10 +32,17 @@ class Recorded:
 
     def __init__(self, op: Primitive, call: Call) -> None:
         self.op, self.call = op, call
-        given, self.leaves = leaves_of(op, call.inputs)
+        self.wanted = [
+            i
+            for i, v in enumerate(call.inputs)
+            if isinstance(v, np.ndarray) and v.dtype.kind == "f" and op.input_name(i) in op.rules
+        ]
+        given = [make(v) if isinstance(v, np.ndarray) else v for v in call.inputs]
+        for i in self.wanted:
+            given[i].requires_grad_()
         out = op(*given, **call.static)
         results = out if isinstance(out, tuple) else (out,)
-        self.node = producer(next(r._edge for r in results if r._edge is not None)) if self.leaves else None
+        self.node = producer(next(r._edge for r in results if r._edge is not None)) if self.wanted else None
         self.z: Any = tuple(r._array for r in results) if isinstance(out, tuple) else out._array
         self.shapes = [r.shape for k, r in enumerate(results) if k not in op.auxiliary]
 
@@ -41,7 +50,7 @@ class Recorded:
         """(position, rule, bound) for each input that has one."""
         first = len(self.op.inputs) - (self.op.variadic is not None)
         found = []
-        for i in differentiable(self.op, self.call.inputs):
+        for i in self.wanted:
             rule = self.op.rules[self.op.input_name(i)]
             found.append((i, rule, rule.bound(i - first)))
         return found
@@ -59,7 +68,7 @@ class Recorded:
 
 
 def draw_recorded(data: Any, op: Primitive) -> Recorded:
-    return Recorded(op, data.draw(calls(op)))
+    return Recorded(op, data.draw(calls(op).strategy()))
 
 
 @every
@@ -72,7 +81,7 @@ def test_every_input_has_a_rule_or_the_statement_that_it_has_none(op):
 def test_sampled(op):
     """Property tests can draw calls of it."""
     if isinstance(op.domain, Family):
-        assert op.domain.name in FAMILIES, f"tests/families.py cannot draw {op.domain.name!r} yet"
+        assert op.domain.name in FAMILIES, f"tinygrad_edu.testing.families cannot draw {op.domain.name!r} yet"
     else:
         assert isinstance(op.domain, tuple)
         assert len(op.domain) == len(op.inputs)
@@ -84,25 +93,25 @@ def test_sampled(op):
 def test_pure_and_closed(op, data):
     """Rules run on symbols and give what they give on arrays; every step on g's way has a rule in its turn."""
     made = draw_recorded(data, op)
-    gs = [data.draw(upstream(shape)) for shape in made.shapes]
-    symbols = [Symbol(v) if isinstance(v, np.ndarray) else v for v in made.call.inputs]
-    z = tuple(map(Symbol, made.z)) if isinstance(made.z, tuple) else Symbol(made.z)
+    gs = [data.draw(upstream(shape).strategy()) for shape in made.shapes]
+    symbols = [Traced(v) if isinstance(v, np.ndarray) else v for v in made.call.inputs]
+    z = tuple(map(Traced, made.z)) if isinstance(made.z, tuple) else Traced(made.z)
     for i, rule, bound in made.rules():
-        g = made.pack([Symbol(g, is_g=True) for g in gs])
+        g = made.pack([Traced(g, is_g=True) for g in gs])
         answer = bound(g, (*symbols, z), made.node)
         answer = times(g, answer) if rule.kind == "slope" else answer
         if answer.shape != made.node.inputs[i].shape:
             answer = fit(answer, made.node.inputs[i].shape)
-        np.testing.assert_array_equal(answer.peek, made.ask(i, rule, bound, made.pack(gs)))
+        np.testing.assert_array_equal(answer.value, made.ask(i, rule, bound, made.pack(gs)))
         assert_closed(answer)
 
 
-def assert_closed(answer: Symbol) -> None:
+def assert_closed(answer: Traced) -> None:
     """All primitives are registered, and g passes only through inputs that have a rule."""
     carries: dict[int, bool] = {}
 
     def visit(s: Any) -> bool:
-        if not isinstance(s, Symbol):
+        if not isinstance(s, Traced):
             return False
         if id(s) not in carries:
             carries[id(s)] = s.is_g
@@ -124,8 +133,8 @@ def assert_closed(answer: Symbol) -> None:
 @given(st.data())
 def test_linear_in_g(op, data):
     made = draw_recorded(data, op)
-    one = [data.draw(upstream(shape)) for shape in made.shapes]
-    two = [data.draw(upstream(shape)) * 0.75 + 0.5 for shape in made.shapes]
+    one = [data.draw(upstream(shape).strategy()) for shape in made.shapes]
+    two = [data.draw(upstream(shape).strategy()) * 0.75 + 0.5 for shape in made.shapes]
     for i, rule, bound in made.rules():
 
         def r(gs, i=i, rule=rule, bound=bound):
@@ -141,10 +150,10 @@ def test_linear_in_g(op, data):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @given(data=st.data())
 def test_fast_kernels_equal_the_rule(op, dtype, data):
-    call = data.draw(calls(op))
+    call = data.draw(calls(op).strategy())
     call.inputs = [v.astype(dtype) if isinstance(v, np.ndarray) and v.dtype.kind == "f" else v for v in call.inputs]
     made = Recorded(op, call)
-    g = made.pack([data.draw(upstream(shape, dtype)) for shape in made.shapes])
+    g = made.pack([data.draw(upstream(shape, dtype).strategy()) for shape in made.shapes])
     names, fast = op.fused
     found = made.op.rules[names[0]].bound(0, fast)(g, (*call.inputs, made.z), made.node)
     found = found if isinstance(found, tuple) else (found,)
@@ -161,7 +170,7 @@ def test_fast_kernels_equal_the_rule(op, dtype, data):
 @given(data=st.data())
 def test_kernels_that_add_into_a_buffer_equal_the_rule(op, data):
     made = draw_recorded(data, op)
-    g = made.pack([data.draw(upstream(shape)) for shape in made.shapes])
+    g = made.pack([data.draw(upstream(shape).strategy()) for shape in made.shapes])
     for i, rule, bound in made.rules():
         if rule.into is None:
             continue
@@ -178,9 +187,9 @@ def test_kernels_that_add_into_a_buffer_equal_the_rule(op, data):
 @given(st.data())
 def test_forward_gives_fresh_or_shared_memory_but_changes_no_input(op, data):
     """Inputs stay as they were, results are arrays, and a second call gives the same."""
-    call = data.draw(calls(op))
+    call = data.draw(calls(op).strategy())
     before = [np.array(v) for v in call.inputs]
-    first, second = outputs_of(op, call.inputs, call.static), outputs_of(op, call.inputs, call.static)
+    first, second = (Subject(op)(call.inputs, call.static) for _ in range(2))
     for a, b in zip(first, second, strict=True):
         assert type(a) is np.ndarray
         np.testing.assert_array_equal(a, b)
@@ -192,10 +201,10 @@ def test_a_law_notices_a_rule_that_breaks_it():
     """The tests above can fail: an impure rule, a rule that loses g, one that forgets it."""
     x = np.array([1.0, 2.0])
     with pytest.raises(TypeError):
-        np.exp(Symbol(x))
+        np.exp(Traced(x))
     with pytest.raises(TypeError):
-        float(Symbol(np.array(1.0)))
+        float(Traced(np.array(1.0)))
     with pytest.raises(AssertionError, match="does not depend on g"):
-        assert_closed(Symbol(x) * 2)
+        assert_closed(Traced(x) * 2)
     with pytest.raises(AssertionError, match="g is lost"):
-        assert_closed(tg.ops.eq(Symbol(x, is_g=True), 0))
+        assert_closed(tg.ops.eq(Traced(x, is_g=True), 0))

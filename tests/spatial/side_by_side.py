@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from strategies import LAYOUTS, lay_out
 
 import tinygrad_edu as tg
+from tinygrad_edu.testing.strategies import LAYOUTS, lay_out
 
 Call = Callable[[Any, Any], Any]
 """f(functional module, *tensors) -> tensor."""

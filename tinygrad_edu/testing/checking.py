@@ -157,7 +157,9 @@ def given_op(fn: Any, *arguments: Any, orders: int = 2, **static: Any) -> Callab
         if hypothesis_is_installed():
             import hypothesis
 
-            return hypothesis.given(drawn.strategy())(test)
+            made = hypothesis.given(drawn.strategy())(test)
+            made.checks_gradients = True  # type: ignore[attr-defined]
+            return made
 
         @functools.wraps(test)
         def run(*args: Any, **kwargs: Any) -> None:
@@ -168,6 +170,7 @@ def given_op(fn: Any, *arguments: Any, orders: int = 2, **static: Any) -> Callab
         found = inspect.signature(test)
         run.__signature__ = found.replace(parameters=list(found.parameters.values())[:-1])  # type: ignore[attr-defined]
         del run.__wrapped__
+        run.checks_gradients = True  # type: ignore[attr-defined]
         return run
 
     return decorate

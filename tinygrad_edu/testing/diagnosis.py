@@ -28,7 +28,7 @@ def causes(case: Case, name: str, wrong: Wrong) -> list[str]:
     """The likely causes of a property that does not hold, the most likely first."""
     if name in COMPARED and wrong.found is not None and wrong.expected is not None:
         found = []
-        for rule in COMPARISONS if name == "gradient" else (*SECOND, *COMPARISONS):
+        for rule in SECOND if name == "second order" else COMPARISONS:
             said = rule(case, wrong)
             found += [said] if said and said not in found else []
         if found:
@@ -278,7 +278,7 @@ COMPARISONS: tuple[Rule, ...] = (
     low_precision,
     at_the_rim,
 )
-SECOND: tuple[Rule, ...] = (detached,)
+SECOND: tuple[Rule, ...] = (not_finite, detached, is_negative, rearranged)
 
 
 def _of_layout(case: Case, wrong: Wrong) -> str:
