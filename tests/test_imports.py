@@ -21,7 +21,7 @@ LEVELS = (
     ("ops",),
     ("functions",),
     ("tensor",),
-    ("autograd", "serialization", "cuda"),
+    ("autograd", "serialization", "accelerator", "backends", "cuda"),
     ("nn", "utils"),
     ("optim",),
     ("datasets", "transforms"),

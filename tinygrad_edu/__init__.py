@@ -6,7 +6,7 @@ import warnings as _warnings
 
 import numpy as _np
 
-from tinygrad_edu import autograd, cuda, kernels, nn, ops, optim, utils
+from tinygrad_edu import accelerator, autograd, backends, cuda, kernels, nn, ops, optim, utils
 from tinygrad_edu.autograd import (
     enable_grad,
     inference_mode,

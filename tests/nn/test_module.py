@@ -326,7 +326,7 @@ def test_sequential_is_a_list():
     assert list(net) == [a, b, c]
     assert net[-1] is c
     assert list(net[1:]) == [b, c]
-    net.insert(1, nn.Tanh())
+    assert net.insert(1, nn.Tanh()) is net
     assert [type(m).__name__ for m in net] == ["Linear", "Tanh", "ReLU", "Linear"]
     assert [n for n, _ in net.named_parameters()] == ["0.weight", "0.bias", "3.weight", "3.bias"]
     del net[1]
@@ -372,7 +372,10 @@ def test_getters():
     assert net.get_submodule("layers.1") is net.layers[1]
     assert net.get_submodule("") is net
     assert net.get_parameter("out.1.bias") is net.out[1].bias
-    for wrong in (lambda: net.get_submodule("layers.7"), lambda: net.get_parameter("fc1.w")):
+    norms = nn.Sequential(nn.BatchNorm1d(2))
+    assert norms.get_buffer("0.running_mean") is norms[0].running_mean
+    misses = (lambda: net.get_submodule("layers.7"), lambda: net.get_parameter("fc1.w"))
+    for wrong in (*misses, lambda: norms.get_buffer("0.weight")):
         with pytest.raises(AttributeError, match="has no"):
             wrong()
 

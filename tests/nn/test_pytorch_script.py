@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import tinygrad_edu as tg
+
 pytest.importorskip("sklearn", reason="scikit-learn is not installed: the digits come with it")
 SCRIPT = Path(__file__).with_name("pytorch_script.py")
 IMPORTS = {
@@ -45,6 +47,13 @@ def test_it_runs_with_only_its_imports_changed(options, tmp_path, capsys):
     assert path.exists()
     assert "epoch 1 [0/1437 (0%)] 2." in out
     assert out.count("test: average loss") >= 5
+
+
+def test_the_other_questions_scripts_ask_about_devices():
+    mps, cudnn = tg.backends.mps, tg.backends.cudnn
+    for question in (tg.accelerator.is_available, mps.is_available, mps.is_built, cudnn.is_available):
+        assert question() is False
+    assert (tg.accelerator.current_accelerator(), tg.accelerator.device_count()) == (None, 0)
 
 
 def test_it_is_a_script_for_pytorch(torch, tmp_path, capsys):

@@ -68,7 +68,7 @@ class _Numbered(Module):
             self.append(module)
         return self
 
-    def insert(self, index: int, module: Module) -> None:
+    def insert(self, index: int, module: Module) -> Self:
         """Add a module before the one at `index`."""
         if not -len(self) <= index <= len(self):
             raise IndexError(f"index {index} is out of range: there are {len(self)} modules")
@@ -77,6 +77,7 @@ class _Numbered(Module):
         modules = list(self._modules.values())
         modules.insert(index, module)
         self._set(modules)
+        return self
 
     def pop(self, key: int) -> Module:
         """Take a module out."""

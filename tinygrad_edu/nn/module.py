@@ -265,6 +265,14 @@ class Module:
             raise AttributeError(f"{self._get_name()} has no parameter `{target}`")
         return found
 
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at a path like "norm.running_mean"."""
+        path, _, name = target.rpartition(".")
+        found = self.get_submodule(path)._buffers.get(name)
+        if found is None:
+            raise AttributeError(f"{self._get_name()} has no buffer `{target}`")
+        return found
+
     # state
 
     def state_dict(
