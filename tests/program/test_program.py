@@ -294,6 +294,16 @@ class TestCompiled:
             program.compile()
         np.testing.assert_array_equal(program.run().large, large.numpy())
 
+    def test_a_view_of_a_parameter_is_given_as_it_was_before_the_update(self):
+        w = f64([3.0, 1.0, 2.0]).requires_grad_()
+        with tg.record() as program:
+            turned = w.flip(0)
+            (turned * turned).sum().backward()
+            with tg.no_grad():
+                w -= 0.5 * w.grad
+        assert_agreement(program, compiled=False, emitted=True)
+        assert turned.shape == (3,)
+
     def test_half_precision_is_refused(self):
         x = tg.from_numpy(np.ones(3, np.float16))
         with tg.record() as program:
