@@ -146,11 +146,14 @@ def warmup(progress: bool = True) -> float:
     """
     from tqdm import tqdm
 
+    from .updates import compile_updates
+
     start = time.perf_counter()
     work = [(each, dtype) for each in _kernels.values() for dtype in (FLOAT32, FLOAT64)]
     for each, dtype in tqdm(work, desc="compiling kernels", disable=not progress):
         for args in each.examples(dtype):
             each.fast(*args)
+    compile_updates()
     seconds = time.perf_counter() - start
     if progress:
         print(f"tinygrad_edu: {len(_kernels)} kernels ready in {seconds:.1f} s")

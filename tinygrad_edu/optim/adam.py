@@ -6,7 +6,10 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from tinygrad_edu import ops
+from tinygrad_edu.kernels.updates import adam_update
 from tinygrad_edu.optim.optimizer import check, unsupported
 from tinygrad_edu.optim.rule import RuleOptimizer
 
@@ -119,6 +122,15 @@ class Adam(RuleOptimizer):
             "weight_decay": coupled,
             "maximize": group["maximize"],
         }
+
+    def one_pass(self, arrays: list[np.ndarray], numbers: dict[str, float], settings: dict[str, Any]) -> bool:
+        """All but amsgrad."""
+        if len(arrays) != 4:
+            return False
+        sizes = (numbers[name] for name in ("step_size", "correction", "fresh"))
+        given = (float(settings[name]) for name in ("beta2", "eps", "weight_decay"))
+        adam_update(*arrays, *sizes, numbers.get("decay", 1.0), *given, bool(settings["maximize"]))
+        return True
 
 
 class AdamW(Adam):

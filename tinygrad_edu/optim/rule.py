@@ -18,6 +18,7 @@ from tinygrad_edu.engine.quiet import ignore, restore, silence
 from tinygrad_edu.engine.storage import wrote
 from tinygrad_edu.engine.value import make
 from tinygrad_edu.engine.where import Where, outside
+from tinygrad_edu.kernels.updates import flat_views
 from tinygrad_edu.optim.optimizer import Optimizer
 
 Rule = Callable[..., tuple[Any, ...]]
@@ -31,6 +32,7 @@ class RuleOptimizer(Optimizer):
     buffers   -- the names of the state tensors, each in the shape of the parameter
     numbers   -- what may change from one step to the next (lr, bias corrections): inputs of a recorded program
     settings  -- what may not: part of a recorded program, which refuses to run when they have changed
+    one_pass  -- the rule on arrays in one compiled pass, if there is one
     """
 
     rule: staticmethod
@@ -51,6 +53,13 @@ class RuleOptimizer(Optimizer):
     def initial(self, group: dict[str, Any]) -> float:
         """The value a state tensor starts with."""
         return 0.0
+
+    def one_pass(self, arrays: list[np.ndarray], numbers: dict[str, float], settings: dict[str, Any]) -> bool:
+        """Do what the rule says in one compiled pass, with the same digits, if there is one for these settings.
+
+        It writes into p and the buffers; `arrays` are p, g and the buffers along one axis. Returns whether it did.
+        """
+        return False
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change every parameter that has a gradient; a closure computes the loss again, which is returned."""
@@ -82,12 +91,13 @@ class RuleOptimizer(Optimizer):
                 state, step = self._prepare(p, group, names)
                 if step not in numbers:
                     numbers[step] = self.numbers(group, step)
-                targets = [p, *(state[name] for name in names)]
-                arrays = [t._array for t in targets]
-                for array, new in zip(
-                    arrays, self.rule(arrays[0], g._array, *arrays[1:], **numbers[step], **settings), strict=True
-                ):
-                    array[...] = new
+                arrays = [p._array, *(state[name]._array for name in names)]
+                flat = flat_views([arrays[0], g._array, *arrays[1:]])
+                if flat is None or not self.one_pass(flat, numbers[step], settings):
+                    found = self.rule(arrays[0], g._array, *arrays[1:], **numbers[step], **settings)
+                    for array, new in zip(arrays, found, strict=True):
+                        array[...] = new
+                for array in arrays:
                     wrote(array, place)
         finally:
             restore(token)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
+from tinygrad_edu.kernels.updates import momentum_update, sgd_update
 from tinygrad_edu.optim.optimizer import check, unsupported
 from tinygrad_edu.optim.rule import RuleOptimizer
 
@@ -97,3 +100,13 @@ class SGD(RuleOptimizer):
     def settings(self, group: dict[str, Any]) -> dict[str, Any]:
         """weight_decay, nesterov, maximize."""
         return {name: group[name] for name in ("weight_decay", "nesterov", "maximize")}
+
+    def one_pass(self, arrays: list[np.ndarray], numbers: dict[str, float], settings: dict[str, Any]) -> bool:
+        """Plain or with momentum."""
+        lr, decay, maximize = numbers["lr"], float(settings["weight_decay"]), bool(settings["maximize"])
+        if len(arrays) == 2:
+            sgd_update(*arrays, lr, decay, maximize)
+        else:
+            keep, nesterov = numbers.get("keep", 1.0), bool(settings["nesterov"])
+            momentum_update(*arrays, lr, numbers["momentum"], keep, decay, nesterov, maximize)
+        return True
