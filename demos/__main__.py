@@ -22,7 +22,7 @@ join a view to the memory it shares. Rest on an operation to see the line of cod
 """
 
 TOUR = ("worked_example", "mlp_digits", "cnn_digits")
-DEMOS = (*TOUR, "worked_values", "identities", "surfaces", "race", "xor", "line_cnn")
+DEMOS = (*TOUR, "worked_values", "identities", "surfaces", "race", "xor", "line_cnn", "detection_cnn")
 
 
 def title(name: str) -> str:
