@@ -22,7 +22,21 @@ join a view to the memory it shares. Rest on an operation to see the line of cod
 """
 
 TOUR = ("worked_example", "mlp_digits", "cnn_digits")
-DEMOS = (*TOUR, "worked_values", "identities", "surfaces", "race", "xor", "line_cnn", "detection_cnn")
+DEMOS = (
+    *TOUR,
+    "worked_values",
+    "identities",
+    "surfaces",
+    "race",
+    "xor",
+    "line_cnn",
+    "detection_cnn",
+    "mnist_sigmoid",
+    "nielsen",
+    "three_costs",
+    "cifar_cnn",
+    "resnet",
+)
 
 
 def title(name: str) -> str:

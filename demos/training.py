@@ -16,6 +16,7 @@ from demos.data import Part
 from demos.report import Report
 from tinygrad_edu import nn, optim, viz
 from tinygrad_edu.datasets import Digits
+from tinygrad_edu.program import Program
 from tinygrad_edu.utils.data import DataLoader, TensorDataset
 
 LOSS, ACCURACY = "loss (nats)", "accuracy (%)"
@@ -85,7 +86,7 @@ class Classifier:
         loss.backward()
         optimizer.step()
 
-    def compiled_update(self, optimizer: optim.Optimizer, images: tg.Tensor, targets: tg.Tensor) -> tg.program.Program:
+    def recorded(self, optimizer: optim.Optimizer, images: tg.Tensor, targets: tg.Tensor) -> Program:
         """The same step, done once and recorded: `.compile()` makes one function of it for batches of this shape."""
         with tg.record() as program:
             loss = self.cost(self.model(images), targets)
@@ -120,7 +121,7 @@ class Classifier:
                     if step is not None and len(targets) == batch_size:
                         step(images=images, targets=targets)
                     elif compiled and number == 1 and len(targets) == batch_size:
-                        step = self.compiled_update(optimizer, images, targets).compile(outputs=["loss"])
+                        step = self.recorded(optimizer, images, targets).compile(outputs=["loss"])
                     else:
                         self.update(optimizer, images, targets)
                     progress.update()
