@@ -7,7 +7,7 @@ Nothing is compiled, and numba is not imported, before a fast twin is first call
 
 Read `registry` first (what a kernel is), then a family: `elementwise` and its polynomials in `exponential`, `linalg`,
 `softmax`, `random`, or for images `layout`, `conv`, `pool`, `norm`;
-`jit` and `cache` are how the fast twins get compiled and kept.
+`into` and `part` are what compiled programs call; `jit` and `cache` are how all that gets compiled and kept.
 """
 
 from .cache import cache_folder, clear_cache
