@@ -36,6 +36,7 @@ DEMOS = (
     "three_costs",
     "cifar_cnn",
     "resnet",
+    "regularisation",
 )
 
 
