@@ -114,6 +114,8 @@ WRONG: dict[str, Any] = {
     "integers divided by zero": lambda m: m.tensor([1, 2]) // 0,
     "a wrong rounding mode": lambda m: m.div(m.ones(2), m.ones(2), rounding_mode="up"),
     "one_hot of floats": lambda m: m.nn.functional.one_hot(m.ones(2)),
+    "one_hot of nothing": lambda m: m.nn.functional.one_hot(m.tensor([], dtype=m.int64)),
+    "scatter_add of another dtype": lambda m: m.zeros(2).scatter_add(0, m.tensor([0]), m.ones(1, dtype=m.float64)),
     "item of several": lambda m: m.ones(2).item(),
     "float of several": lambda m: float(m.ones(2)),
     "int of several": lambda m: int(m.ones(2)),

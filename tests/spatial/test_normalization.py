@@ -118,6 +118,7 @@ BATCH_REFUSED = [
     ([X, TWO, TWO], {}, RuntimeError, r"running_mean should have shape \[3\], not \[2\]"),
     ([X, THREE, THREE, TWO], {}, RuntimeError, r"weight should have shape \[3\]"),
     ([THREE, THREE, THREE], {}, RuntimeError, r"an input \(N, C, ...\), got shape \[3\]"),
+    ([X, None, None], {"training": True, "eps": 0.0}, ValueError, "eps must be positive during training"),
 ]
 
 

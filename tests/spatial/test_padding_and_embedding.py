@@ -70,6 +70,8 @@ REFUSED = [
     (ROWS, ((1, 1), "reflect", 1.0), RuntimeError, "doesn't take in value"),
     (ROWS, ((1, 1), "mirror"), NotImplementedError, "Unrecognised padding mode mirror"),
     ((1, 2, 0), ((1, 1), "replicate"), RuntimeError, "no other empty axis"),
+    ((1, 2, 1), ((-1, 0), "replicate"), RuntimeError, r"\[1, 2, 1\] is too small"),
+    (ROWS, ((-4, 1), "reflect"), RuntimeError, r"would have the size \[1, 2, 0\]"),
 ]
 
 

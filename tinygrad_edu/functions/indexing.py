@@ -162,9 +162,14 @@ def gather(input: Any, dim: int, index: Any) -> Any:
 
 
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
-    """input with src added at the entries `gather` would read; repeated indices add up."""
+    """input with src added at the entries `gather` would read; repeated indices add up.  Both must have one dtype."""
     require_tensor("scatter_add", src, "src")
     at = _along("scatter_add", input, dim, index)
+    if src._array.dtype != input._array.dtype:
+        raise RuntimeError(
+            f"scatter_add(): input and src must have the same dtype, but they are {input._array.dtype} and "
+            f"{src._array.dtype}: use src.to(input.dtype)"
+        )
     template, arrays = _grid(input._array.shape, at, index)
     part = src
     if src._array.shape != index._array.shape:
@@ -222,6 +227,8 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
         raise RuntimeError(f"one_hot is only applicable to integer tensors, got {array.dtype}")
     if num_classes < 0:
         unrecordable("one_hot without num_classes", "pass num_classes")
+    if num_classes < 0 and not array.size:
+        raise RuntimeError("one_hot: no number of classes can be told from an empty tensor: pass num_classes")
     largest = int(array.max()) if array.size else -1
     count = largest + 1 if num_classes < 0 else num_classes
     if array.size and (int(array.min()) < 0 or largest >= count):

@@ -34,7 +34,8 @@ def batch_norm(
     else     -- take the running mean and variance
     momentum -- a number, or a tensor () of the dtype of the running ones
 
-    Raises ValueError when there is one value per channel to train on, RuntimeError when shapes or dtypes do not fit.
+    Raises ValueError when there is one value per channel to train on, or eps is not positive then; RuntimeError when
+    shapes or dtypes do not fit.
 
     >>> import tinygrad_edu as tg
     >>> mean, var = tg.zeros(1), tg.ones(1)
@@ -58,6 +59,8 @@ def batch_norm(
     count = math.prod((shape[0], *shape[2:]))
     if count == 1:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {list(shape)}")
+    if not eps > 0:
+        raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
     ones, zeros = _filled(weight, shape[1:2], input, 1.0), _filled(bias, shape[1:2], input, 0.0)
     z, mean, var = ops.batch_norm(input, ones, zeros, eps=float(eps))
     if running_mean is not None and count:

@@ -48,7 +48,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     more = tuple((max(before, 0), max(after, 0)) for before, after in pairs)
     if mode == "circular":
         input = _cut(input, cut)
-    _check_room(input._array.shape, more, mode)
+    _check_room(input._array.shape, more, cut, mode)
     result = ops.pad_repeating(input, pads=more, mode=mode)
     return result if mode == "circular" else _cut(result, cut)
 
@@ -73,11 +73,14 @@ def _pairs(shape: tuple[int, ...], pad: Sequence[int]) -> Pairs:
     return [(0, 0)] * (len(shape) - len(last_first)) + last_first[::-1]
 
 
-def _check_room(shape: tuple[int, ...], pairs: tuple[tuple[int, int], ...], mode: str) -> None:
-    """Reflection needs more entries than it adds, going around at least as many."""
+def _check_room(shape: tuple[int, ...], pairs: tuple[tuple[int, int], ...], cut: Pairs, mode: str) -> None:
+    """Reflection needs more entries than it adds, going around at least as many; the others must leave some."""
     for axis, (size, pair) in enumerate(zip(shape, pairs, strict=True)):
         if (mode == "reflect" and max(pair) >= size > 0) or (mode == "circular" and max(pair) > size):
             raise RuntimeError(
                 f"pad: Padding size should be less than the corresponding input dimension, but got padding {pair} at "
                 f"dimension {axis} of input {list(shape)}"
             )
+    sizes = [n + sum(pair) + sum(less) for n, pair, less in zip(shape, pairs, cut, strict=True)]
+    if mode != "circular" and any(size < 1 and less != (0, 0) for size, less in zip(sizes, cut, strict=True)):
+        raise RuntimeError(f"pad: input {list(shape)} is too small: the result would have the size {sizes}")
