@@ -86,7 +86,7 @@ div.slope(x=lambda y: inverse(y), y=lambda y, z: -z / y)
 neg.slope(x=-1)
 
 
-@primitive(domain=(positive, real))
+@primitive(domain=(Domain("base", low=0.125, apart=(0.0,)), real))
 def pow(x, y):
     """x ** y."""
     return x**y
@@ -197,9 +197,9 @@ def sign(x):
     return np.sign(x)
 
 
-sigmoid.slope(x=lambda z: z * (1 - z))
-tanh.slope(x=lambda z: 1 - z * z)
-relu.slope(x=lambda z: ~(z <= 0))
+sigmoid.slope(x=lambda z: z * (1 - z), fast=lambda g, z: kernels.sigmoid_grad(g, z))
+tanh.slope(x=lambda z: 1 - z * z, fast=lambda g, z: kernels.tanh_grad(g, z))
+relu.slope(x=lambda z: ~(z <= 0), fast=lambda g, z: kernels.relu_grad(g, z))
 abs.slope(x=lambda x: sign(x))
 sign.slope(x=0)
 

@@ -94,6 +94,10 @@ def float32(case: Case) -> None:
         us, xs = ([v.astype(FLOAT32) for v in vs] for vs in (case.us(), case.xs))
     wide = case.vjp([u.astype(FLOAT64) for u in us], [x.astype(FLOAT64) for x in xs])
     size = max([v.size for v in (*xs, *us)], default=1)
+    mixed = [x if k else wide for k, (x, wide) in enumerate(zip(xs, case.xs, strict=True))]
+    for k, (g, x) in enumerate(zip(case.walk(case.us(), mixed).grads, mixed, strict=True)):
+        if g.dtype != x.dtype:
+            raise Wrong(f"with inputs of different dtypes, the gradient of a {x.dtype} input is {g.dtype}", k)
     found = [g for record in (False, True)[: case.orders] for g in case.walk(us, xs, record, static).grads]
     for k, (g, b) in enumerate(zip(found, wide * case.orders, strict=True)):
         k %= len(xs)

@@ -11,7 +11,17 @@ from tinygrad_edu.engine.domain import Domain, positive, real
 from tinygrad_edu.testing.calls import Call
 from tinygrad_edu.testing.choices import Choices, strategy
 from tinygrad_edu.testing.spatial_families import SPATIAL
-from tinygrad_edu.testing.strategies import arrays, axes_of, axis_of, distinct, laid_out, narrowed, shapes, values
+from tinygrad_edu.testing.strategies import (
+    arrays,
+    axes_of,
+    axis_of,
+    distinct,
+    indices,
+    laid_out,
+    narrowed,
+    shapes,
+    values,
+)
 
 LONG = np.dtype(np.int64)
 APART = ("C", "F", "every other", "reversed", "transposed")
@@ -158,7 +168,9 @@ def cuts(choices: Choices, n: int) -> Any:
 
 @strategy
 def positions(choices: Choices, n: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Integer indices into an axis of size n, from either end; repeats are likely."""
+    """Integer indices into an axis of size n, from either end; half of the time some are repeated on purpose."""
+    if choices.boolean():
+        return choices.draw(indices(n, shape))
     return choices.draw(values(shape, Domain("at", -n, n - 1, integer=True)))
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from tinygrad_edu.autograd import Function
 from tinygrad_edu.engine.plan import times
 from tinygrad_edu.engine.primitive import Primitive
-from tinygrad_edu.engine.rule import Rule, bind
+from tinygrad_edu.engine.rule import Rule, bind, slot_of
 from tinygrad_edu.testing.calls import calls, kinked_calls
 from tinygrad_edu.testing.edits import EDITS
 from tinygrad_edu.testing.mistakes import MISTAKES, WITH_SAVED, WITH_STATE, Edit
@@ -113,14 +113,20 @@ def of_answer(op: Primitive, name: str, rule: Rule) -> Iterator[Mutant]:
     """Mistakes about the gradient as a whole."""
     names = list(rule.reads())
     found: dict[str, Callable[[], Edit]] = {what: (lambda e=edit: e) for what, edit in MISTAKES.items()}
-    if any(
-        (n in op.inputs and n not in op.constant) or (n.startswith("z") and n[1:].isdigit()) or n == "z" for n in names
-    ):
+    if any(_carries_values(op, n) for n in names):
         found |= {what: (lambda e=edit: e) for what, edit in WITH_SAVED.items()}
     if rule.constant == 0:
         found = {"1 instead of 0": lambda: lambda answer, g, saved: answer(g, saved) + g}
     for what, edit in {**found, **(WITH_STATE if rule.constant != 0 else {})}.items():
         yield mutant(op, name, what, lambda edit=edit: _edited(rule, names, edit()))
+
+
+def _carries_values(op: Primitive, name: str) -> bool:
+    """Whether a name means numbers with a gradient: an input or an output, not a shape, an index or g."""
+    if name in op.inputs:
+        return name not in op.constant and name != "g"
+    slot = slot_of(op, name)
+    return name == "z" or (slot is not None and slot not in op.auxiliary)
 
 
 def _edited(rule: Rule, names: list[str], edit: Edit) -> Rule:

@@ -141,7 +141,9 @@ def shapes(choices: Choices, max_dims: int = 3, min_dims: int = 0, min_side: int
 
 @strategy
 def narrowed(choices: Choices, shape: Shape) -> Shape:
-    """A shape that broadcasts to `shape`: some axes 1, some leading ones left out."""
+    """A shape that broadcasts to `shape`: some axes 1, some leading ones left out; now and then the shape itself."""
+    if choices.integer(0, 3) == 3:
+        return shape
     kept = tuple(1 if choices.boolean() else n for n in shape)
     return kept[choices.integer(0, len(kept)) :] if choices.boolean() else kept
 
