@@ -34,9 +34,11 @@ DEMOS = (
     "mnist_sigmoid",
     "nielsen",
     "three_costs",
+    "regularisation",
     "cifar_cnn",
     "resnet",
-    "regularisation",
+    "why_topological",
+    "micro",
 )
 
 
