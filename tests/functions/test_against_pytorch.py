@@ -169,6 +169,7 @@ OPERATORS = {
     "contiguous": lambda x, y: x.T.contiguous().view(-1) * 2,
     "new": lambda x, y: [x.new_zeros(2), x.new_ones(2, 1), x.new_full((2,), 3.5), x.new_tensor([1, 2])],
     "size": lambda x, y: [x.size(0), x.size(-1), x.dim(), x.ndim, x.numel(), x.nelement(), x.element_size()],
+    "x.flip": lambda x, y: [x.flip(0, 1), x.flip(-1), x.flip((0, 1)), x.flip(dims=[0]), x.flip(())],
     "x.where": lambda x, y: x.where(x > y, y),
     "item": lambda x, y: [x[0, 0].item(), float(x[0, 1]), int(y[1, 1] * 4), bool(x[0, 0]), x.tolist()],
     "stride": lambda x, y: [x.stride(), x.T.stride(), x[::2].stride(), x.is_contiguous(), x.T.is_contiguous()],

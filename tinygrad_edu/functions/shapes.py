@@ -246,11 +246,11 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     return tuple(shares(part, input) for part in ops.unbind(relay(input), dim=at))
 
 
-def flip(input: Any, dims: int | Sequence[int]) -> Any:
-    """Reverse the order along the given axes."""
+def flip(input: Any, dims: int | Sequence[int], *more: int) -> Any:
+    """Reverse the order along the given axes: `flip(x, (0, 1))`, `x.flip(0, 1)`."""
     require_tensor("flip", input)
     ndim = input._array.ndim
-    drop = [wrap_dim("flip", d, ndim) for d in ([dims] if isinstance(dims, int) else dims)]
+    drop = [wrap_dim("flip", d, ndim) for d in sizes((dims, *more))]
     if len(set(drop)) < len(drop):
         raise RuntimeError(f"flip: a dim appears multiple times in the list of dims {drop}")
     template = tuple(ops.Cut(None, None, -1 if i in drop else None) for i in range(ndim))
