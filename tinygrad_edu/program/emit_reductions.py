@@ -45,7 +45,7 @@ def sum_over(writer: Emitter, line: Instruction, x: Place, axes: set[int], keepd
         indices, depth = writer.loops(tuple(1 if i in axes else n for i, n in enumerate(x.shape)), order=order)
         row = f"{x.memory}[{', '.join(indices[i] for i in rest)}]" if rest else x.memory
         row = row if len(axes) == 1 else seen(row, (math.prod(x.shape[i] for i in axes),))
-        total = f"{writer.use('sum_of', 'tinygrad_edu.program.loops')}({row})"
+        total = f"{writer.use('sum_of', 'tinygrad_edu.kernels.rows')}({row})"
         writer.put(out, kept_indices(indices, axes, keepdim, lead), total, depth)
         return out
     with_loops(writer, out, x, axes, keepdim, lead)
@@ -141,7 +141,7 @@ def emit_argsort(writer: Emitter, line: Instruction, given: list[Place]) -> Plac
     writer.letters = 0
     indices, depth = writer.loops(tuple(1 if axis == last else n for axis, n in enumerate(x.shape)), order=order)
     row = f"[{', '.join(indices[axis] for axis in order[:-1])}]" if len(order) > 1 else ""
-    function = writer.use("argsort_row", "tinygrad_edu.program.loops")
+    function = writer.use("argsort_row", "tinygrad_edu.kernels.rows")
     writer.line(f"{function}({source}{row}, {out.memory}{row}, {line.static['descending']})", depth)
     return out
 

@@ -1,4 +1,4 @@
-"""What emitted code calls besides the kernels."""
+"""What compiled programs call for rows of numbers: a sum, and an order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.kernels.jit import REASSOCIATE, jit
+from .jit import REASSOCIATE, jit
 
 
 @jit(fastmath=REASSOCIATE)
