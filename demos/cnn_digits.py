@@ -44,7 +44,8 @@ def run(report: Report) -> None:
     """Train, test, look inside."""
     tg.manual_seed(report.seed)
     model = CNN()
-    reader = Classifier(model, Digits(train=True), Digits(train=False))
+    test = Digits(train=False)
+    reader = Classifier(model, Digits(train=True), test)
     report.text(
         "The same images, read by 8 filters of 3 x 3 pixels, 16 more over what those found, and 10 units: batch "
         f"normalisation, ReLU, max pooling, cross-entropy, AdamW at 0.003, batches of 32, seed {report.seed}."
@@ -54,7 +55,7 @@ def run(report: Report) -> None:
     before = model.block1[0].weight.detach().clone()
     reader.fit(optim.AdamW(model.parameters(), lr=3e-3), epochs=2 if report.fast else 12, batch_size=32)
     reader.show(report, "cnn", at_least=0.90 if report.fast else 0.975)
-    look_inside(report, model, reader.test, before)
+    look_inside(report, model, test, before)
 
     model.train()
     images, targets = reader.test.images[:4], reader.test.targets[:4]
