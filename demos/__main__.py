@@ -39,6 +39,7 @@ DEMOS = (
     "resnet",
     "why_topological",
     "micro",
+    "second_order",
 )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 import tinygrad_edu as tg
 import tinygrad_edu.nn.functional as F
-from demos.report import Report
+from demos.report import Report, chart
 from tinygrad_edu import explain, ops
 from tinygrad_edu.viz import plots
 
@@ -109,12 +109,9 @@ def slopes() -> Any:
     """Both gradients over z."""
     z = tg.linspace(-8, 8, 161, dtype=tg.float64).requires_grad_()
     y = tg.ones_like(z)
-    figure = plots.figure(5.2, 3.4)
-    axis = figure.subplots()
+    figure, axis = chart("z, the unit's input", "dL/dz for y = 1")
     for name, (dash, marker, color) in zip((CROSS, SQUARED), plots.LINES, strict=False):
         (slope,) = tg.autograd.grad(IDENTITIES[name][1](z, y).sum(), z)
         axis.plot(z.detach(), slope, dash, marker=marker, markevery=16, markersize=4, color=color, label=name)
-    axis.set(xlabel="z, the unit's input", ylabel="dL/dz for y = 1")
-    axis.grid(color="#dddddd", linewidth=0.6)
     axis.legend(frameon=False)
     return figure
