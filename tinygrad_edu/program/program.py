@@ -80,7 +80,8 @@ class Program:
         """Replay: compute every instruction again, and write to the parameters what was written to them.
 
         inputs -- by name; what is not given is read from the memory the program is bound to.  Hyper-parameters and
-        random keys are read anew.  Returns the outputs by name (arrays).  Raises TypeError for a name that is no
+        random keys are read anew.  Returns the outputs by name (arrays); gradients are among these, the `.grad` of
+        tensors stays what it was.  Raises TypeError for a name that is no
         input, RuntimeError for other shapes or dtypes than the recorded ones.
         """
         values = self.start(inputs)
