@@ -6,6 +6,7 @@ import argparse
 import importlib
 
 NAMES = {
+    "kernels": "matrix products, convolution and pooling beside NumPy and PyTorch",
     "tape": "cost per operation of the tape: a chain of 1000 small operations, forward and backward",
     "mnist": "a small CNN on MNIST: accuracy after three epochs, and seconds per epoch",
 }

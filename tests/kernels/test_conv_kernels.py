@@ -96,7 +96,7 @@ def test_rounding_is_that_of_a_sum_of_its_length(made, seed):
 
 def test_each_loop_is_compiled_once_per_dtype():
     """Whatever the layout of the operands: they are brought into one before a loop is entered."""
-    loops = (conv_loops.conv_loop, conv_loops.conv_to_input_loop, conv_loops.conv_to_weight_loop)
+    loops = (conv_loops.convolve, conv_loops.convolve_scattered, conv_loops.convolve_to_weight)
     x, w, y = np.ones((1, 2, 3, 3), np.float32), np.ones((4, 2, 2, 2), np.float32), np.ones((1, 4, 2, 2), np.float32)
     counts = None
     for layout in LAYOUTS:

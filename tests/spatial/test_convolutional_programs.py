@@ -220,11 +220,10 @@ def test_images_stay_channels_last_from_one_layer_to_the_next():
     with tg.record() as program:
         training.step(*map(tg.tensor, training.batch(0)))
     source = program.compile().source
-    assert [source.count(f"{name}_into_(") for name in ("conv2d", "batch_norm", "max_pool2d", "pool_scatter")] == [
-        1
-    ] * 4
-    # the flattened result of pooling and its gradient change their order, nothing else does
-    assert sum(line.count(" = part_(") for line in source.splitlines() if "_from" in line.split("=")[0]) == 3
+    names = ("convolve", "convolve_to_weight", "batch_norm_into", "max_pool2d_into", "pool_scatter_into")
+    assert [source.count(f"{name}_(") for name in names] == [1] * 5
+    # the images that come in, the flattened result of pooling and its gradient change their order, nothing else does
+    assert sum(line.count(" = part_(") for line in source.splitlines() if "_from" in line.split("=")[0]) == 4
 
 
 def test_every_reader_of_an_image_gets_its_own_padding_and_order():

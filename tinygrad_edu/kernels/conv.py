@@ -7,31 +7,27 @@
 with stride s and dilation d, x being padded with zeros. Each of the three is linear in both its inputs, and the
 gradients of each are the other two.
 
-The references walk over the taps (i, j) of the kernel and multiply matrices. The fast twins see a convolution as
-one matrix product whose left factor is never built: two tables say where in an image each output pixel begins and
-how far from there each tap reads, so that entry (p, k) of that factor is `image[pixels[p] + taps[k]]`. The loops over
-it stand in `conv_loops`.
+The references walk over the taps (i, j) of the kernel and multiply matrices. The loops of the fast twins stand in
+`conv_loops`.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from .conv_loops import (
-    conv_loop,
-    conv_tables,
-    conv_to_input_loop,
-    conv_to_weight_loop,
-    depthwise_loop,
-    depthwise_to_input_loop,
-    depthwise_to_weight_loop,
+    convolve,
+    convolve_scattered,
+    convolve_to_weight,
+    convolve_turned,
 )
-from .layout import channels_last, empty_channels_last, zeros_channels_last
+from .depthwise_loops import depthwise, depthwise_to_input, depthwise_to_weight
+from .layout import channels_last, empty_channels_last
 from .registry import Array, in_c_order, kernel, same_float
+from .tile import ONE, tile_width
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
@@ -148,45 +144,24 @@ def conv2d_to_weight(
 # the fast twins
 
 
-@functools.lru_cache(maxsize=256)
-def _tables(size: Pair, channels: int, per_group: int, kernel: Pair, stride: Pair, dilation: Pair) -> Any:
-    """The two tables of images (*size, channels)."""
-    out = _output_size(size, kernel, stride, ((0, 0), (0, 0)), dilation)
-    return conv_tables(size[1], channels, per_group, out, kernel, stride, dilation)
+def loop_for(
+    kind: str, w: Any, stride: Pair, padding: Padding, dilation: Pair, groups: int, itemsize: int
+) -> tuple[Any, tuple[int, ...]]:
+    """(the loop for "forward", "input" or "weight" with a weight of shape w, its tile's width): decided here only.
 
-
-def _padded(x: Array, padding: Padding) -> Array:
-    """x (N, C, H, W) as (N, H, W, C) with zeros around, in C order."""
-    x = x.transpose(0, 2, 3, 1)
-    if padding == ((0, 0), (0, 0)):
-        return in_c_order(x)
-    (top, bottom), (left, right) = padding
-    n, high, wide, channels = x.shape
-    out = np.zeros((n, top + high + bottom, left + wide + right, channels), x.dtype)
-    out[:, top : top + high, left : left + wide] = x
-    return out
-
-
-def _images(x: Array) -> Array:
-    """(N, ...) as (N, entries)."""
-    return x.reshape(len(x), x[0].size if len(x) else 0)
-
-
-def _taps_last(w: Array, groups: int) -> Array:
-    """w (O, C / groups, h, w) as (groups, O / groups, taps), the channels of a tap next to each other."""
-    columns = w.shape[0] // groups
-    ordered = w.reshape(groups, columns, *w.shape[1:]).transpose(0, 1, 3, 4, 2)
-    return in_c_order(ordered).reshape(groups, columns, w[0].size)
-
-
-def _is_depthwise(groups: int, per_group: int, columns: int) -> bool:
-    return groups > 1 and per_group == columns == 1
-
-
-def _pixel_rows(y: Array, groups: int) -> Array:
-    """y (N, O, H, W) as (N, pixels, groups, O / groups); without copying when its memory is channels-last."""
-    n, outputs, high, wide = y.shape
-    return channels_last(y).reshape(n, high * wide, groups, outputs // groups)
+    Turning the weights round is the fastest way to the input, but it wants stride 1, and fills a vector with the
+    channels of a group, be they ever so few.
+    """
+    if w[0] == groups > w[1] == 1:
+        return {"forward": depthwise, "input": depthwise_to_input, "weight": depthwise_to_weight}[kind], ONE
+    if kind != "input":
+        return {"forward": convolve, "weight": convolve_to_weight}[kind], tile_width(w[0] // groups, itemsize)
+    reach = [d * (k - 1) for d, k in zip(dilation, w[2:], strict=True)]
+    fits = tuple(stride) == (1, 1) and all(max(pad) <= r for pad, r in zip(padding, reach, strict=True))
+    if fits and w[1] * itemsize >= 64:
+        return convolve_turned, tile_width(w[1], itemsize)
+    neighbours = w[1] * (w[3] if groups == dilation[1] == 1 else 1)
+    return convolve_scattered, tile_width(neighbours, itemsize)
 
 
 @conv2d.numba
@@ -196,65 +171,36 @@ def _(x: Array, w: Array, stride: Pair, padding: Padding, dilation: Pair, groups
     if not same_float(x, w) or 0 in (*x.shape, *shape):
         return conv2d.reference(x, w, stride, padding, dilation, groups)
     _check(x.shape, w.shape, shape, size, groups)
-    padded, per_group = _padded(x, padding), w.shape[1]
-    pixels, taps = _tables(padded.shape[1:3], x.shape[1], per_group, w.shape[2:], stride, dilation)
     y = empty_channels_last(shape, x.dtype)
-    rows, factors = _pixel_rows(y, groups), _taps_last(w, groups).swapaxes(1, 2)
-    if _is_depthwise(groups, per_group, rows.shape[3]):
-        depthwise_loop(_images(padded), pixels, taps, in_c_order(factors[..., 0].T), rows[..., 0])
-    else:
-        conv_loop(_images(padded), pixels, taps, per_group, in_c_order(factors), rows)
+    loop, width = loop_for("forward", w.shape, stride, padding, dilation, groups, x.itemsize)
+    loop(channels_last(x), in_c_order(w), channels_last(y), stride, padding, dilation, groups, width)
     return y
 
 
 @conv2d_to_input.numba
 def _(g: Array, w: Array, size: Pair, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Array:
     out = _output_size(size, w.shape[2:], stride, padding, dilation)
-    per_group = w.shape[1]
-    shape = (g.shape[0], per_group * groups, *size)
+    shape = (g.shape[0], w.shape[1] * groups, *size)
     if not same_float(g, w) or 0 in (*g.shape, *shape):
         return conv2d_to_input.reference(g, w, size, stride, padding, dilation, groups)
     _check(shape, w.shape, g.shape, out, groups)
-    (top, bottom), (left, right) = padding
-    high, wide = top + size[0] + bottom, left + size[1] + right
-    pixels, taps = _tables((high, wide), shape[1], per_group, w.shape[2:], stride, dilation)
-    padded = zeros_channels_last((*shape[:2], high, wide), g.dtype)
-    rows, factors, images = _pixel_rows(g, groups), _taps_last(w, groups), _images(channels_last(padded))
-    if _is_depthwise(groups, per_group, rows.shape[3]):
-        depthwise_to_input_loop(rows[..., 0], pixels, taps, in_c_order(factors[:, 0].T), images)
-    else:
-        # A row of the kernel reads neighbours when it takes all channels of undilated pixels.
-        run = per_group * (w.shape[3] if groups == dilation[1] == 1 else 1)
-        scratch = np.empty((4, taps.size), g.dtype)
-        conv_to_input_loop(rows, pixels, taps, run, per_group, factors, images, scratch)
-    if padding == ((0, 0), (0, 0)):
-        return padded
-    inner = padded[:, :, top : top + size[0], left : left + size[1]]
     x = empty_channels_last(shape, g.dtype)
-    x[...] = inner
+    loop, width = loop_for("input", w.shape, stride, padding, dilation, groups, g.itemsize)
+    loop(channels_last(g), in_c_order(w), channels_last(x), stride, padding, dilation, groups, width)
     return x
 
 
 @conv2d_to_weight.numba
 def _(x: Array, g: Array, size: Pair, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Array:
     out = _output_size(x.shape[2:], size, stride, padding, dilation)
-    per_group = x.shape[1] // max(groups, 1)
-    shape = (g.shape[1], per_group, *size)
+    shape = (g.shape[1], x.shape[1] // max(groups, 1), *size)
     if not same_float(x, g) or 0 in (*x.shape, *g.shape):
         return conv2d_to_weight.reference(x, g, size, stride, padding, dilation, groups)
     _check(x.shape, shape, g.shape, out, groups)
-    padded, rows = _padded(x, padding), _pixel_rows(g, groups)
-    columns = rows.shape[3]
-    pixels, taps = _tables(padded.shape[1:3], x.shape[1], per_group, size, stride, dilation)
-    w = np.empty((groups, taps.size, columns), x.dtype)
-    if _is_depthwise(groups, per_group, columns):
-        flat = np.empty((taps.size, groups), x.dtype)
-        depthwise_to_weight_loop(_images(padded), pixels, taps, rows[..., 0], flat)
-        w[...] = flat.T[..., None]
-    else:
-        conv_to_weight_loop(_images(padded), pixels, taps, per_group, rows, w)
-    ordered = w.reshape(groups, *size, per_group, columns).transpose(0, 4, 3, 1, 2)
-    return np.ascontiguousarray(ordered).reshape(shape)
+    w = np.empty(shape, x.dtype)
+    loop, width = loop_for("weight", shape, stride, padding, dilation, groups, x.itemsize)
+    loop(channels_last(x), channels_last(g), w, stride, padding, dilation, groups, width)
+    return w
 
 
 def _examples(dtype: np.dtype, kind: str) -> list[tuple[Any, ...]]:

@@ -1,22 +1,12 @@
-"""What compiled programs call for images: the loops of convolution and pooling, writing into memory that is given.
+"""What compiled programs call for images: the loops of pooling and normalisation, writing into memory that is given.
 
-Images are (N, H, W, C) in C order, with their padding; weights are (O, C / groups, h, w). Each function arranges what
-the loop takes and calls it, so a loop can change without a program noticing. Shapes and places are not checked.
+Images are (N, H, W, C) in C order. Each function arranges what the loop takes and calls it, so a loop can change
+without a program noticing. Shapes and places are not checked. (Loops of convolution are called as they are, see
+`conv.loop_for`.)
 """
 
 from __future__ import annotations
 
-import numpy as np
-
-from .conv_loops import (
-    conv_loop,
-    conv_tables,
-    conv_to_input_loop,
-    conv_to_weight_loop,
-    depthwise_loop,
-    depthwise_to_input_loop,
-    depthwise_to_weight_loop,
-)
 from .jit import jit
 from .norm import batch_norm_loop, layer_norm_loop
 from .pool import average_loop, gather_loop, max_pool_loop, scatter_loop, spread_loop
@@ -26,88 +16,9 @@ Pair = tuple[int, int]
 
 
 @jit
-def _tables(x: Array, w: Array, y: Array, stride: Pair, dilation: Pair) -> tuple[Array, Array]:
-    (_, _, wide, channels), (_, per_group, rows, columns) = x.shape, w.shape
-    return conv_tables(wide, channels, per_group, (y.shape[1], y.shape[2]), (rows, columns), stride, dilation)
-
-
-@jit
-def _images(x: Array) -> Array:
-    """(N, H, W, C) as (N, entries)."""
-    return x.reshape(x.shape[0], x.shape[1] * x.shape[2] * x.shape[3])
-
-
-@jit
 def _pixels(x: Array) -> Array:
     """(N, H, W, C) as (N, H * W, C)."""
     return x.reshape(x.shape[0], x.shape[1] * x.shape[2], x.shape[3])
-
-
-@jit
-def _grouped_pixels(y: Array, groups: int) -> Array:
-    """(N, H, W, O) as (N, H * W, groups, O / groups)."""
-    return y.reshape(y.shape[0], y.shape[1] * y.shape[2], groups, y.shape[3] // groups)
-
-
-@jit
-def _grouped(w: Array, groups: int) -> Array:
-    """(O, C / groups, h, w) as (groups, O / groups, C / groups, h, w)."""
-    return w.reshape(groups, w.shape[0] // groups, w.shape[1], w.shape[2], w.shape[3])
-
-
-@jit
-def _is_depthwise(w: Array, groups: int) -> bool:
-    return groups > 1 and w.shape[0] == groups and w.shape[1] == 1
-
-
-@jit
-def _by_channel(w: Array) -> Array:
-    """Depthwise weights (C, 1, h, w) as (taps, C)."""
-    return np.ascontiguousarray(w.reshape(w.shape[0], w.shape[2] * w.shape[3]).T)
-
-
-@jit
-def conv2d_into(x: Array, w: Array, y: Array, stride: Pair, dilation: Pair, groups: int) -> None:
-    """y = the convolution of x with w."""
-    pixels, taps = _tables(x, w, y, stride, dilation)
-    if _is_depthwise(w, groups):
-        depthwise_loop(_images(x), pixels, taps, _by_channel(w), _pixels(y))
-    else:
-        factors = np.ascontiguousarray(_grouped(w, groups).transpose(0, 3, 4, 2, 1))
-        columns = factors.reshape(groups, taps.size, w.shape[0] // groups)
-        conv_loop(_images(x), pixels, taps, w.shape[1], columns, _grouped_pixels(y, groups))
-
-
-@jit
-def conv2d_to_input_into(y: Array, w: Array, x: Array, stride: Pair, dilation: Pair, groups: int) -> None:
-    """x = every y times w, added to the window it came from."""
-    pixels, taps = _tables(x, w, y, stride, dilation)
-    x[:] = 0
-    if _is_depthwise(w, groups):
-        depthwise_to_input_loop(_pixels(y), pixels, taps, _by_channel(w), _images(x))
-    else:
-        factors = np.ascontiguousarray(_grouped(w, groups).transpose(0, 1, 3, 4, 2))
-        rows = factors.reshape(groups, w.shape[0] // groups, taps.size)
-        # A row of the kernel reads neighbours when it takes all channels of undilated pixels.
-        run = max(w.shape[1] * (w.shape[3] if groups == 1 and dilation[1] == 1 else 1), 1)
-        scratch = np.empty((4, taps.size), y.dtype)
-        conv_to_input_loop(_grouped_pixels(y, groups), pixels, taps, run, w.shape[1], rows, _images(x), scratch)
-
-
-@jit
-def conv2d_to_weight_into(x: Array, y: Array, w: Array, stride: Pair, dilation: Pair, groups: int) -> None:
-    """w = every window of x times the y it went into, summed over the batch."""
-    pixels, taps = _tables(x, w, y, stride, dilation)
-    if _is_depthwise(w, groups):
-        found = np.empty((taps.size, groups), x.dtype)
-        depthwise_to_weight_loop(_images(x), pixels, taps, _pixels(y), found)
-        w.reshape(groups, taps.size)[:] = found.T
-    else:
-        outputs, per_group, rows, columns = w.shape
-        sums = np.empty((groups, taps.size, outputs // groups), x.dtype)
-        conv_to_weight_loop(_images(x), pixels, taps, per_group, _grouped_pixels(y, groups), sums)
-        ordered = sums.reshape(groups, rows, columns, per_group, outputs // groups)
-        _grouped(w, groups)[:] = ordered.transpose(0, 4, 3, 1, 2)
 
 
 @jit

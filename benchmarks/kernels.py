@@ -1,0 +1,248 @@
+"""Kernels beside NumPy and PyTorch, one thread, float32: matrix products, convolution, pooling.
+
+Every line checks that all give the same numbers, then times them in turns. PyTorch is measured in both of its memory
+orders, and a ratio is that of the better one. GFLOP/s count two operations for each multiply-add.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.timing import (
+    Timing,
+    check_equal,
+    describe,
+    fair_surroundings,
+    geometric_mean,
+    interleave,
+    optional,
+    show_table,
+    use_threads,
+)
+from tinygrad_edu import kernels
+from tinygrad_edu.kernels import linalg
+
+# rows x depth x columns
+PRODUCTS = [(64,) * 3, (128,) * 3, (256,) * 3, (512,) * 3, (1024,) * 3]
+PRODUCTS += [(128, 784, 20), (784, 128, 20), (128, 784, 256), (784, 128, 256), (128, 20, 10), (10, 784, 30)]
+# images, channels, size, outputs, kernel, stride, padding
+CONVOLUTIONS = [
+    (64, 1, 28, 8, 5, 1, 0),
+    (64, 8, 12, 16, 5, 1, 0),
+    (64, 1, 28, 32, 3, 1, 0),
+    (64, 32, 13, 64, 3, 1, 0),
+    (32, 16, 32, 16, 3, 1, 1),
+    (32, 32, 16, 32, 3, 1, 1),
+    (32, 64, 8, 64, 3, 1, 1),
+    (32, 16, 32, 32, 3, 2, 1),
+    (32, 3, 32, 16, 3, 1, 1),
+]
+# images, channels, size; windows of 2 x 2
+POOLS = [(64, 8, 24), (64, 32, 26), (64, 64, 10)]
+Calls = dict[str, Callable[[], Any]]
+
+
+def run(rounds: int) -> None:
+    """Print the tables."""
+    unset = fair_surroundings()
+    use_threads(1)
+    about = describe(1, unset)
+    for name, text in about.items():
+        print(f"{name}: {text}")
+    top = peak(rounds)
+    print(f"peak measured: {top:.0f} GFLOP/s, multiply-adds of one core on what is in its nearest cache")
+    torch = optional("torch")
+    if torch is None:
+        print("PyTorch is not installed: NumPy only")
+    matmul(rounds, torch, top)
+    if torch is not None:
+        convolution(rounds, torch, top)
+        pooling(rounds, torch)
+
+
+def peak(rounds: int) -> float:
+    """GFLOP/s of the register tile on factors that stay in the first cache."""
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(shape).astype(np.float32) for shape in ((8, 128), (128, 32)))
+    out = np.empty((8, 32), np.float32)
+    linalg.gemm(a, b, out)
+    loop = _repeated()
+    count = 2000
+    loop(a, b, out, count)
+    timing = interleave({"tile": lambda: loop(a, b, out, count)}, rounds)["tile"]
+    return 2 * 8 * 128 * 32 * count / min(timing.seconds) / 1e9
+
+
+def _repeated() -> Callable[..., None]:
+    from numba import njit
+
+    gemm = linalg.gemm
+
+    @njit
+    def loop(a: Any, b: Any, out: Any, count: int) -> None:
+        for _ in range(count):
+            gemm(a, b, out)
+
+    return loop
+
+
+def matmul(rounds: int, torch: Any, top: float) -> None:
+    """a @ b and a @ b.T: what `kernels.matmul` chooses, the tile alone, NumPy, PyTorch."""
+    for transposed in (False, True):
+        rows = []
+        for m, k, n in PRODUCTS:
+            calls = _products(m, k, n, transposed, torch)
+            check_equal({name: call() for name, call in calls.items()}, 1e-5)
+            times = interleave(calls, rounds)
+            rate = 2 * m * k * n / times["ours"].median / 1e9
+            tile = 2 * m * k * n / times["tile"].median / 1e9
+            cells = [f"{m}x{k}x{n}", _microseconds(times["ours"]), f"{rate:.0f}", f"{100 * rate / top:.0f} %"]
+            cells += [f"{tile:.0f}", *(_ratio(times, peer) for peer in ("numpy", "torch") if peer in times)]
+            rows.append([*cells, f"{times['numpy'].median / times['tile'].median:.2f}"])
+        head = ["rows x depth x columns", "us", "GFLOP/s", "of peak", "tile GFLOP/s", "numpy/ours"]
+        head += ["torch/ours"] * (torch is not None) + ["numpy/tile"]
+        show_table(f"matmul, a @ b{'.T' if transposed else ''}", head, rows)
+
+
+def _products(m: int, k: int, n: int, transposed: bool, torch: Any) -> Calls:
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((m, k)).astype(np.float32)
+    b = rng.standard_normal((n, k) if transposed else (k, n)).astype(np.float32)
+    right, loop = (b.T, linalg.gemm_nt) if transposed else (b, linalg.gemm)
+
+    def tile() -> Any:
+        out = np.empty((m, n), np.float32)
+        loop(a, b, out)
+        return out
+
+    calls: Calls = {"ours": lambda: kernels.matmul(a, right), "tile": tile, "numpy": lambda: np.dot(a, right)}
+    if torch is not None:
+        ta, tb = torch.from_numpy(a), torch.from_numpy(b)
+        tb = tb.T if transposed else tb
+        calls["torch"] = lambda: torch.mm(ta, tb)
+    return calls
+
+
+def convolution(rounds: int, torch: Any, top: float) -> None:
+    """The three kernels of convolution beside PyTorch in both memory orders."""
+    rows, ratios = [], []
+    for case in CONVOLUTIONS:
+        images, channels, size, outputs, kernel, stride, padding = case
+        out = (size + 2 * padding - kernel) // stride + 1
+        work = 2 * images * out * out * outputs * channels * kernel * kernel
+        for name, calls in _convolutions(case, torch).items():
+            check_equal({name: call() for name, call in calls.items()}, 1e-4)
+            times = interleave(calls, rounds)
+            best = min(times["torch NCHW"].median, times["torch NHWC"].median)
+            ratios.append(best / times["ours"].median)
+            rate = work / times["ours"].median / 1e9
+            rows.append(
+                [
+                    f"{images},{channels},{size},{outputs} k{kernel} s{stride} p{padding} {name}",
+                    _microseconds(times["ours"]),
+                    f"{rate:.0f}",
+                    f"{100 * rate / top:.0f} %",
+                    _microseconds(times["torch NCHW"]),
+                    _microseconds(times["torch NHWC"]),
+                    f"{ratios[-1]:.2f}",
+                ]
+            )
+    head = ["images, channels, size, outputs", "us", "GFLOP/s", "of peak", "torch NCHW us", "torch NHWC us", "ratio"]
+    show_table("convolution", head, rows)
+    print(f"  geometric mean {geometric_mean(ratios):.2f}, least {min(ratios):.2f}")
+
+
+def _convolutions(case: tuple[int, ...], torch: Any) -> dict[str, Calls]:
+    images, channels, size, outputs, kernel, stride, padding = case
+    rng = np.random.default_rng(0)
+    x, w = (
+        rng.standard_normal(s).astype(np.float32)
+        for s in ((images, channels, size, size), (outputs, channels, kernel, kernel))
+    )
+    rest = ((stride, stride), ((padding, padding), (padding, padding)), (1, 1), 1)
+    g = rng.standard_normal(kernels.conv2d(x, w, *rest).shape).astype(np.float32)
+    xs, gs = _last(x), _last(g)
+    ours = {
+        "forward": lambda: kernels.conv2d(xs, w, *rest),
+        "to weight": lambda: kernels.conv2d_to_weight(xs, gs, (kernel, kernel), *rest),
+        "to input": lambda: kernels.conv2d_to_input(gs, w, (size, size), *rest),
+    }
+    found: dict[str, Calls] = {name: {"ours": call} for name, call in ours.items()}
+    for order, form in (("NCHW", torch.contiguous_format), ("NHWC", torch.channels_last)):
+        a, b, c = (torch.from_numpy(v).contiguous(memory_format=form) for v in (x, w, g))
+        backward = _torch_backward(torch, a, b, c, stride, padding)
+        found["forward"][f"torch {order}"] = _torch_forward(torch, a, b, stride, padding)
+        found["to weight"][f"torch {order}"] = lambda backward=backward: backward(False, True)[1]
+        found["to input"][f"torch {order}"] = lambda backward=backward: backward(True, False)[0]
+    return found
+
+
+def _torch_forward(torch: Any, x: Any, w: Any, stride: int, padding: int) -> Callable[[], Any]:
+    return lambda: torch.nn.functional.conv2d(x, w, stride=stride, padding=padding)
+
+
+def _torch_backward(torch: Any, x: Any, w: Any, g: Any, stride: int, padding: int) -> Callable[..., Any]:
+    settings = (None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1)
+    return lambda *wanted: torch.ops.aten.convolution_backward(g, x, w, *settings, [*wanted, False])
+
+
+def pooling(rounds: int, torch: Any) -> None:
+    """Maxima and means of 2 x 2 windows, forward and backward."""
+    rows = []
+    for case in POOLS:
+        for name, calls in _pools(*case, torch).items():
+            check_equal({name: call() for name, call in calls.items()}, 1e-5)
+            times = interleave(calls, rounds)
+            cells = [f"{case[0]},{case[1]},{case[2]} {name}", *(_microseconds(times[peer]) for peer in times)]
+            rows.append([*cells, _ratio(times, "torch NCHW"), _ratio(times, "torch NHWC")])
+    head = ["images, channels, size", "us", "torch NCHW us", "torch NHWC us", "NCHW/ours", "NHWC/ours"]
+    show_table("pooling 2 x 2", head, rows)
+
+
+def _pools(images: int, channels: int, size: int, torch: Any) -> dict[str, Calls]:
+    from tinygrad_edu.ops.pool import windows
+
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((images, channels, size, size)).astype(np.float32)
+    g = rng.standard_normal((images, channels, size // 2, size // 2)).astype(np.float32)
+    xs, gs, pair = _last(x), _last(g), (2, 2)
+    spans = windows((size, size), pair, pair, (0, 0), False, True, None, x.dtype)
+    at = kernels.max_pool2d(xs, pair, pair, (0, 0), (1, 1), False)[1]
+    found: dict[str, Calls] = {
+        "max forward": {"ours": lambda: kernels.max_pool2d(xs, pair, pair, (0, 0), (1, 1), False)[0]},
+        "max backward": {"ours": lambda: kernels.pool_scatter(gs, at, (size, size))},
+        "mean forward": {"ours": lambda: kernels.average_windows(xs, *spans)},
+        "mean backward": {"ours": lambda: kernels.spread_windows(gs, (size, size), *spans)},
+    }
+    for order, form in (("NCHW", torch.contiguous_format), ("NHWC", torch.channels_last)):
+        a, c = (torch.from_numpy(v).contiguous(memory_format=form) for v in (x, g))
+        for name, call in _torch_pools(torch, a, c).items():
+            found[name][f"torch {order}"] = call
+    return found
+
+
+def _torch_pools(torch: Any, x: Any, g: Any) -> Calls:
+    aten, pool = torch.ops.aten, torch.nn.functional
+    _, at = pool.max_pool2d(x, 2, return_indices=True)
+    return {
+        "max forward": lambda: pool.max_pool2d(x, 2, return_indices=True)[0],
+        "max backward": lambda: aten.max_pool2d_with_indices_backward(g, x, [2, 2], [2, 2], [0, 0], [1, 1], False, at),
+        "mean forward": lambda: pool.avg_pool2d(x, 2),
+        "mean backward": lambda: aten.avg_pool2d_backward(g, x, [2, 2], [2, 2], [0, 0], False, True, None),
+    }
+
+
+def _last(x: np.ndarray) -> np.ndarray:
+    """The same numbers in channels-last memory."""
+    return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+
+
+def _microseconds(timing: Timing) -> str:
+    return f"{timing.median * 1e6:.4g} ± {100 * timing.spread:.0f} %"
+
+
+def _ratio(times: dict[str, Timing], peer: str) -> str:
+    return f"{times[peer].median / times['ours'].median:.2f}"
