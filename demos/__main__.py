@@ -40,6 +40,7 @@ DEMOS = (
     "why_topological",
     "micro",
     "second_order",
+    "my_own_op",
 )
 
 
