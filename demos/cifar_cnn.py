@@ -9,7 +9,7 @@ from demos.training import ACCURACY, Classifier, f1_scores
 from tinygrad_edu import nn, optim
 from tinygrad_edu.datasets import CIFAR10Subset
 
-ROW, SECONDS = "E1", 90
+ROW, SECONDS = "E1", 60
 
 SLIPS = """
 The report's pictures (wild animals, 10 classes) are not public; a fifth of CIFAR-10 stands in for them, so its numbers

@@ -40,8 +40,9 @@ DEAD = """
 An output is dead when fewer than 2 % of its class are read right. With weights from N(0, 1) a sum over many pixels
 is large, the sigmoid is flat there, and the quadratic cost multiplies by that slope: delta = (a - t) a (1 - a). An
 output that begins at 0 for every picture gets no gradient from the pictures of its own class either, and stays. Such a
-run with 75 % or 86 % is no mistake of the program, but of the start: weights from N(0, 1/inputs) are small enough, and
-the cross-entropy, whose delta is a - t, has a gradient even there.
+run with 75 % or 86 % is no mistake of the program, but of the start. With weights from N(0, 1/inputs) the slope is
+small and not 0: an output may sleep for many epochs, then wake, and the accuracy jumps. The cross-entropy, whose delta
+is a - t, has its full gradient even there.
 """
 
 

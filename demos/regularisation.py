@@ -17,7 +17,7 @@ from demos.training import Classifier, constant
 from tinygrad_edu import nn, optim
 from tinygrad_edu.viz import plots
 
-ROW, SECONDS = "D4", 150
+ROW, SECONDS = "D4", 120
 
 LAMBDAS = (0.0, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 1e-1)
 KEEPS = (1.0, 0.9, 0.8, 0.6, 0.5, 0.4, 0.2)
@@ -38,6 +38,7 @@ SLIPS = """
 The report's .1135 is the share of ones among the test pictures: its network collapsed and answers "1" to everything,
 because ones are the commonest pictures it saw. Which class wins depends on the biases, so we look for a constant
 answer and not for a number. A collapse needs a hidden layer: its outputs shrink together with the weights behind it.
+With an L1 of 0.1 the weights are not 0 but jump across it, by 0.05 in each step, and the answers are noise.
 The report does not define lambda; ours is the factor of w (L2) or of the sign of w (L1) in the gradient, biases free.
 Its dropout figures fall as low as they do because dropout was left on while testing: compare our right-hand numbers.
 With 55,000 pictures and a network this small there is nothing to regularise. With 1,000 there is.
@@ -118,7 +119,8 @@ def penalties(report: Report, data: Images) -> dict[str, list[tuple[float, float
     report.table(header, rows, marked=marked, caption="Test accuracy. Set off: a network gives one answer to all.")
     report.number("penalties", found)
     if data.real and not report.fast:
-        report.bar("784-30-10, L1 of 0.1: collapsed (1)", float(found["L1 784-30-10"][-1][2]), at_least=1)
+        fallen = sum(collapsed for _, _, collapsed in found["L1 784-30-10"])
+        report.bar("784-30-10 with L1: networks that collapsed", fallen, at_least=1)
     return found
 
 

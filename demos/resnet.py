@@ -65,7 +65,7 @@ def run(report: Report) -> None:
     tg.manual_seed(report.seed)
     data, clothes = colour(report), coloured(grey(report, fashion=True).first(10000, 2000))
     if report.fast:
-        data, clothes = data.first(256, 200), clothes.first(256, 200)
+        data, clothes = data.first(128, 100), clothes.first(128, 100)
     epochs = (1, 1, 1, 1) if report.fast else (8, 4, 20, 4)
     report.text(f"ResNet-8 with 16, 32 and 64 maps and batch normalisation; Adam, batches of 64, seed {report.seed}.")
     change = transforms.Compose([transforms.RandomHorizontalFlip(), transforms.RandomShift(3, fill=0.5)])
@@ -86,12 +86,12 @@ def run(report: Report) -> None:
     rows.append(row("then all of it fine-tuned", tuned))
     compare(report, rows, plain, tuned, data.real and not report.fast)
 
-    shown = {"From scratch": plain, "Augmented": changed, "Clothes first, then fine-tuned": tuned}
-    for title, reader in list(shown.items())[: 1 if report.fast else None]:
-        report.heading(title)
-        reader.show(report, f"resnet_{title.split()[0].strip(',').lower()}", None, per_class=3)
+    shown = {"plain": ("From scratch", plain), "augmented": ("Augmented", changed), "tuned": ("Clothes first", tuned)}
+    for name, (heading, reader) in list(shown.items())[: 1 if report.fast else None]:
+        report.heading(heading)
+        reader.show(report, f"resnet_{name}", None, per_class=3)
     report.heading("What the backbone makes of the pictures")
-    plot_features(report, features(plain.model, data.test.first(200 if report.fast else 1000)), data.classes)
+    plot_features(report, features(plain.model, data.test.first(1000)), data.classes)
 
 
 def trained(model: Any, data: Images, epochs: int, what: str, lr: float = 2e-3, change: Any = None) -> Classifier:
@@ -151,7 +151,9 @@ def plot_features(report: Report, part: Part, classes: Sequence[str]) -> None:
     truth = part.targets.numpy()
     drawn = plots.figure(11, 5)
     for dimensions in (2, 3):
-        places = TSNE(dimensions, random_state=report.seed, init="pca").fit_transform(part.images.numpy())
+        method = "exact" if len(truth) <= 100 else "barnes_hut"
+        tsne = TSNE(dimensions, random_state=report.seed, init="pca", method=method)
+        places = tsne.fit_transform(part.images.numpy())
         axis: Any = drawn.add_subplot(1, 2, dimensions - 1, projection="3d" if dimensions == 3 else None)
         for kind, name in enumerate(classes):
             columns = places[truth == kind].T
