@@ -55,6 +55,27 @@ def test_elementwise_twins_agree(name, data):
 
 @examples
 @given(st.data())
+@pytest.mark.parametrize("name", ["relu_grad", "sigmoid_grad", "tanh_grad"])
+def test_gradients_of_activations_are_identical_in_both_twins(name, data):
+    dtype, shape = data.draw(dtypes), data.draw(shapes)
+    g, z = (data.draw(arrays(shape, dtype, special=data.draw(st.booleans()))) for _ in range(2))
+    fast, reference = both_silently(kernels.registered()[name], g, z)
+    assert fast.shape == shape
+    np.testing.assert_array_equal(fast, reference)
+
+
+def test_gradients_of_activations_of_images_lie_as_the_activations_do():
+    z = np.random.default_rng(0).standard_normal((2, 4, 5, 3)).transpose(0, 3, 1, 2)
+    g = np.random.default_rng(1).standard_normal(z.shape)
+    for name in ("relu_grad", "sigmoid_grad", "tanh_grad"):
+        kernel = kernels.registered()[name]
+        found = kernel.fast(g, z)
+        assert found.transpose(0, 2, 3, 1).flags.c_contiguous
+        np.testing.assert_array_equal(found, kernel.reference(g, z))
+
+
+@examples
+@given(st.data())
 def test_logistic_loss_twins_agree(data):
     dtype, shape = data.draw(dtypes), data.draw(shapes)
     x = data.draw(arrays(shape, dtype, special=data.draw(st.booleans()), scale=20.0))

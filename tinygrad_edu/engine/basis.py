@@ -21,6 +21,8 @@ def expand(x, *, shape):
 def sum_to(x, *, shape):
     """Sum over the axes that broadcasting `shape` to the shape of x repeats."""
     lead = x.ndim - len(shape)
+    if x.shape[lead:] == shape:
+        return np.add.reduce(x, axis=tuple(range(lead)))
     axes = tuple(i for i, n in enumerate(x.shape) if i < lead or (shape[i - lead] == 1 and n != 1))
     return np.add.reduce(x, axis=axes, keepdims=True).reshape(shape)
 

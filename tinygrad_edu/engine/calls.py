@@ -39,14 +39,16 @@ def results_are(cls: Result) -> Result:
 
 
 class Unary(Primitive):
-    """A primitive of one input, without static parameters."""
+    """A primitive of one input."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.call = unary_call(self, super().__call__)
 
-    def __call__(self, x: Any) -> Any:  # type: ignore[override]
-        return self.call(x)
+    def __call__(self, x: Any, **static: Any) -> Any:  # type: ignore[override]
+        if x.__class__ is _ndarray:
+            return self.compute((x,), {**self.defaults, **static})[0]
+        return self.call(x, **static)
 
 
 class Binary(Primitive):
@@ -54,26 +56,30 @@ class Binary(Primitive):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self.call = binary_call(self, super().__call__)
+        self.call = binary_call(self, super().__call__, mixed=True)
 
     def __call__(self, x: Any, y: Any) -> Any:  # type: ignore[override]
+        if x.__class__ is _ndarray is y.__class__:
+            return self.compute((x, y), _EMPTY)[0]
         return self.call(x, y)
 
 
-def unary_call(op: Primitive, otherwise: Callable[[Any], Any], kinds: str | None = None) -> Callable[[Any], Any]:
+def unary_call(op: Primitive, otherwise: Callable[..., Any], kinds: str | None = None) -> Callable[..., Any]:
     """`op` on one tensor whose dtype kind is in `kinds` (None: any); `otherwise` for everything else."""
-    forward, plans = op.forward, op.plans
+    forward, plans, defaults = op.forward, op.plans, op.defaults
 
-    def call(x: Any) -> Any:
+    def call(x: Any, **static: Any) -> Any:
         if x.__class__ is not Tensor and not isinstance(x, Value):
-            return otherwise(x)
+            return otherwise(x, **static)
         a, edge = x._array, x._edge
         if kinds is not None and a.dtype.kind not in kinds:
-            return otherwise(x)
+            return otherwise(x, **static)
+        if defaults:
+            static = {**defaults, **static}
         try:
-            out = forward(a)
+            out = forward(a, **static)
         except Exception as error:
-            out = op.again((a,), error)
+            out = op.again((a,), error, static)
         if out.__class__ is not _ndarray:
             out = np.asarray(out)
         mode = _mode()
@@ -89,7 +95,7 @@ def unary_call(op: Primitive, otherwise: Callable[[Any], Any], kinds: str | None
             keep_x, keep_z = plan.keep
             node.saved = (a if keep_x else None, out if keep_z else None)
             node.inputs = (edge,)
-            node.static = _EMPTY
+            node.static = static
             node.shape = out.shape
             node.dtype = out.dtype
             node.seq = next(clock)
@@ -106,16 +112,19 @@ def unary_call(op: Primitive, otherwise: Callable[[Any], Any], kinds: str | None
         else:
             result._edge = None
         if mode.recorder is not None:
-            mode.recorder.call(op, (a,), _EMPTY, (out,))
+            mode.recorder.call(op, (a,), static, (out,))
         return result
 
     return call
 
 
 def binary_call(
-    op: Primitive, otherwise: Callable[[Any, Any], Any], kinds: str | None = None
+    op: Primitive, otherwise: Callable[[Any, Any], Any], kinds: str | None = None, mixed: bool = False
 ) -> Callable[[Any, Any], Any]:
-    """`op` on two tensors of one dtype, its kind in `kinds` (or one and a number); `otherwise` for everything else."""
+    """`op` on two tensors of one dtype, its kind in `kinds` (or one and a number); `otherwise` for everything else.
+
+    mixed -- the second may be of another dtype, if not a floating one: classes, say
+    """
     forward, plans = op.forward, op.plans
 
     def call(x: Any, y: Any) -> Any:
@@ -124,7 +133,9 @@ def binary_call(
             dtype = a.dtype
             if y.__class__ is Tensor or isinstance(y, Value):
                 b, y_edge = y._array, y._edge
-                if b.dtype is not dtype or (kinds is not None and dtype.kind not in kinds):
+                if b.dtype is not dtype and (not mixed or b.dtype.kind == "f"):
+                    return otherwise(x, y)
+                if kinds is not None and dtype.kind not in kinds:
                     return otherwise(x, y)
             elif dtype.kind == "f" and y.__class__ in _NUMBERS:
                 b, y_edge = y, None
@@ -135,7 +146,7 @@ def binary_call(
         try:
             out = forward(a, b)
         except Exception as error:
-            out = op.again((a, b), error)
+            out = op.again((a, b), error, _EMPTY)
         if out.__class__ is not _ndarray:
             out = np.asarray(out)
         mode = _mode()
@@ -159,7 +170,7 @@ def binary_call(
             )
             node.static = _EMPTY
             node.shape = out.shape
-            node.dtype = dtype
+            node.dtype = out.dtype
             node.seq = next(clock)
             frame = _getframe(1)
             node.code = code = frame.f_code
@@ -205,7 +216,7 @@ def primitive(
     if forward is None:
         return lambda f: primitive(f, **settings)
     probe = Primitive(forward, **settings)
-    plain = outputs == 1 and not probe.statics and probe.variadic is None
+    plain = outputs == 1 and probe.variadic is None and not (probe.statics and len(probe.inputs) > 1)
     kind = {1: Unary, 2: Binary}.get(len(probe.inputs), Primitive) if plain else Primitive
     op = kind(forward, **settings)
     known = registry.get(op.name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -95,7 +95,15 @@ class switched(AbstractContextManager):
         self._tokens: list[Token[Mode]] = []
 
     def __enter__(self) -> Any:
-        self._tokens.append(current.set(replace(current.get(), **self._changes)))
+        mode, change = current.get(), self._changes.get
+        # written out: dataclasses.replace takes three times as long
+        changed = Mode(
+            change("grad", mode.grad),
+            change("recorder", mode.recorder),
+            change("anomaly", mode.anomaly),
+            change("scope", mode.scope),
+        )
+        self._tokens.append(current.set(changed))
         return self
 
     def __exit__(self, *exc: object) -> None:

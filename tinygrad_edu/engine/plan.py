@@ -146,7 +146,7 @@ def times(g: Any, slope: Any) -> Any:
     from tinygrad_edu.engine.basis import where
 
     if getattr(slope, "dtype", None) == np.bool_:
-        return where(slope, g, 0)
+        return np.where(slope, g, 0) if g.__class__ is np.ndarray is slope.__class__ else where(slope, g, 0)
     if isinstance(slope, (int, float)):
         return g if slope == 1 else -g if slope == -1 else g * slope
     return g * slope

@@ -57,7 +57,8 @@ class Primitive:
         auxiliary: tuple[int, ...] = (),
         broadcasts: bool = False,
     ) -> None:
-        parameters = inspect.signature(forward).parameters.values()
+        self.__signature__ = inspect.signature(forward)
+        parameters = self.__signature__.parameters.values()
         positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
         self.name = forward.__name__
         self.forward = forward
@@ -84,11 +85,14 @@ class Primitive:
     def __repr__(self) -> str:
         return f"<primitive {self.name}({', '.join(self.inputs)})>"
 
-    def slope(self, **slopes: Any) -> Primitive:
-        """State dz/dx of an elementwise primitive, one function (or number) per input."""
+    def slope(self, *, fast: Callable[..., Any] | None = None, **slopes: Any) -> Primitive:
+        """State dz/dx of an elementwise primitive, one function (or number) per input.
+
+        fast    -- a kernel giving g times the slope, for one input, used when everything is an array
+        """
         for name, fn in slopes.items():
             self._add(name, "slope", fn if callable(fn) else _constant(fn), number=None if callable(fn) else fn)
-        return self
+        return self._fuse(slopes, fast)
 
     def pullback(
         self, *, fast: Callable[..., Any] | None = None, into: Callable[..., Any] | None = None, **rules: Any
@@ -100,6 +104,9 @@ class Primitive:
         """
         for name, fn in rules.items():
             self._add(name, "pullback", fn, into)
+        return self._fuse(rules, fast)
+
+    def _fuse(self, rules: dict[str, Any], fast: Callable[..., Any] | None) -> Primitive:
         if fast is not None:
             bind(self, fast)
             self.fused = (tuple(rules), fast)
@@ -156,11 +163,11 @@ class Primitive:
             restore(token)
         return tuple(map(np.asarray, out)) if self.outputs != 1 else (np.asarray(out),)
 
-    def again(self, arrays: Any, error: Exception) -> np.ndarray:
+    def again(self, arrays: Any, error: Exception, static: dict[str, Any]) -> np.ndarray:
         """After a failed forward: compute in silence if NumPy's warnings were made errors, else say what failed."""
         if isinstance(error, (RuntimeWarning, FloatingPointError)):
-            return self.compute(arrays, {})[0]
-        raise forward_failed(self.name, arrays, {}, error) from error
+            return self.compute(arrays, static)[0]
+        raise forward_failed(self.name, arrays, static, error) from error
 
     def bare(self, inputs: tuple[Any, ...], static: dict[str, Any]) -> Any:
         """The call without a tensor: on arrays and numbers, or handed to what defines `__apply__`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import math
 import warnings
 from collections import namedtuple
 from collections.abc import Sequence
@@ -49,7 +50,9 @@ TopkResult = namedtuple("TopkResult", ("values", "indices"))
 
 def dims_of(name: str, dim: Dim, ndim: int) -> tuple[int, ...]:
     """The axes to reduce over: None and () mean all."""
-    if dim is None or (not isinstance(dim, int) and len(tuple(dim)) == 0):
+    if dim is None or dim == ():
+        return tuple(range(ndim))
+    if not isinstance(dim, int) and len(tuple(dim)) == 0:
         return tuple(range(ndim))
     found = tuple(wrap_dim(name, d, ndim) for d in ([dim] if isinstance(dim, int) else dim))
     if len(set(found)) != len(found):
@@ -79,7 +82,8 @@ def mean(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = Non
 
 def _count(input: Any, dims: tuple[int, ...]) -> int:
     """How many entries one result is reduced from."""
-    return int(np.prod([input._array.shape[d] for d in dims], dtype=np.int64))
+    shape = input._array.shape
+    return math.prod(shape[d] for d in dims)
 
 
 def var(

@@ -12,7 +12,7 @@ Read `registry` first (what a kernel is), then a family: `elementwise` and its p
 
 from .cache import cache_folder, clear_cache
 from .conv import conv2d, conv2d_to_input, conv2d_to_weight, conv_size
-from .elementwise import erf, exp, logistic_loss, relu, sigmoid, tanh
+from .elementwise import erf, exp, logistic_loss, relu, relu_grad, sigmoid, sigmoid_grad, tanh, tanh_grad
 from .linalg import gemm, gemm_nt, matmul
 from .norm import batch_norm, batch_norm_grad, layer_norm, layer_norm_grad
 from .pool import average_windows, max_pool2d, pool_gather, pool_scatter, pool_size, spread_windows
@@ -52,9 +52,12 @@ __all__ = [
     "random_bits",
     "registered",
     "relu",
+    "relu_grad",
     "sigmoid",
+    "sigmoid_grad",
     "spread_windows",
     "tanh",
+    "tanh_grad",
     "use",
     "warmup",
 ]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .exponential import erf_scalar, exp_scalar, sigmoid_scalar, tanh_scalar
-from .jit import jit
+from .jit import Jit, jit
 from .layout import channels_last, empty_like_images
 from .registry import Array, fresh, in_c_order, kernel, same_float
 from .vectors import wide_vectors
@@ -254,3 +254,85 @@ def _(x: Array, y: Array) -> Array:
 
 logistic_loss.scalar = logistic_loss_scalar
 logistic_loss.examples = lambda dtype: [(x, x) for x in (np.ones(3, dtype), np.ones(LOG_PASS_FROM, dtype))]
+
+
+@jit
+def _relu_grad_loop(g: Array, z: Array, out: Array) -> None:
+    for i in range(z.size):
+        out[i] = type(g[i])(0) if z[i] <= 0 else g[i]
+
+
+# The two that follow round as NumPy does, operation by operation: rules on arrays and programs give the same digits.
+@jit(fastmath=())
+def _sigmoid_grad_loop(g: Array, z: Array, out: Array) -> None:
+    for i in range(z.size):
+        out[i] = g[i] * (z[i] * (type(z[i])(1) - z[i]))
+
+
+@jit(fastmath=())
+def _tanh_grad_loop(g: Array, z: Array, out: Array) -> None:
+    for i in range(z.size):
+        out[i] = g[i] * (type(z[i])(1) - z[i] * z[i])
+
+
+def _in_one_pass(loop: Jit, g: Array, z: Array) -> Array:
+    """Run a loop over g and z of one shape; the result lies in memory as z does."""
+    flat, out, flat_out = _flat_pair(z)
+    loop(_flat(g) if out.flags.c_contiguous else channels_last(g).reshape(-1), flat, flat_out)
+    return out
+
+
+def _fit(g: Array, z: Array) -> bool:
+    return isinstance(g, np.ndarray) and g.shape == z.shape and same_float(g, z)
+
+
+@kernel
+@np.errstate(all="ignore")
+def relu_grad(g: Array, z: Array) -> Array:
+    """g where z = relu(x) is not 0 (or is NaN), else 0: also where g is infinite.
+
+    >>> relu_grad(np.array([2.0, np.inf]), np.array([1.0, 0.0]))
+    array([2., 0.])
+    """
+    return fresh(np.where(z <= 0, 0, g))
+
+
+@relu_grad.numba
+def _(g: Array, z: Array) -> Array:
+    return _in_one_pass(_relu_grad_loop, g, z) if _fit(g, z) else relu_grad.reference(g, z)
+
+
+@kernel
+@np.errstate(all="ignore")
+def sigmoid_grad(g: Array, z: Array) -> Array:
+    """g * z * (1 - z), for z = sigmoid(x).
+
+    >>> sigmoid_grad(np.array([2.0]), np.array([0.5]))
+    array([0.5])
+    """
+    return fresh(g * (z * (1 - z)))
+
+
+@sigmoid_grad.numba
+def _(g: Array, z: Array) -> Array:
+    return _in_one_pass(_sigmoid_grad_loop, g, z) if _fit(g, z) else sigmoid_grad.reference(g, z)
+
+
+@kernel
+@np.errstate(all="ignore")
+def tanh_grad(g: Array, z: Array) -> Array:
+    """g * (1 - z^2), for z = tanh(x).
+
+    >>> tanh_grad(np.array([2.0]), np.array([0.5]))
+    array([1.5])
+    """
+    return fresh(g * (1 - z * z))
+
+
+@tanh_grad.numba
+def _(g: Array, z: Array) -> Array:
+    return _in_one_pass(_tanh_grad_loop, g, z) if _fit(g, z) else tanh_grad.reference(g, z)
+
+
+for _each in (relu_grad, sigmoid_grad, tanh_grad):
+    _each.examples = lambda dtype: [(np.ones(3, dtype), np.ones(3, dtype))]

@@ -102,8 +102,10 @@ def pow_slope_base(x: Any, y: Any) -> Any:
 
 def pow_slope_exponent(x: Any, y: Any, z: Any) -> Any:
     """x^y log x, and 0 at base 0 where y >= 0: the limit, as in PyTorch."""
-    log_x = float(log(x)) if isinstance(x, (int, float)) else log(x)
-    return where((x == 0) & (y >= 0), 0.0, z * log_x)
+    if isinstance(x, (int, float)):
+        return where(y >= 0, 0.0, -math.inf) if x == 0 else z * float(log(x))
+    # the logarithm of 1, not of 0: what is not selected must not be infinite, or the second order is 0 * inf
+    return where(x == 0, where(y >= 0, 0.0, -math.inf), z * log(where(x == 0, 1.0, x)))
 
 
 pow.slope(x=pow_slope_base, y=pow_slope_exponent)

@@ -6,6 +6,7 @@ spelling (None, a number, negatives).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,20 @@ def sum(x, *, dim, keepdim=False):
     return np.add.reduce(x, axis=dim, keepdims=keepdim)
 
 
-sum.pullback(x=lambda g, x_shape, dim: spread(g, x_shape, dim))
+def spread_array(g: np.ndarray, shape: Any, dim: tuple[int, ...]) -> np.ndarray:
+    """The same of an array: copied where that takes less time than making a view."""
+    apart = g if g.ndim == 0 or g.ndim == len(shape) else g.reshape(kept(shape, dim))
+    if math.prod(shape) > 4096:
+        return np.broadcast_to(apart, shape)
+    out = np.empty(shape, g.dtype)
+    out[...] = apart
+    return out
+
+
+sum.pullback(
+    x=lambda g, x_shape, dim: spread(g, x_shape, dim),
+    fast=lambda g, x_shape, dim: spread_array(g, x_shape, dim),
+)
 
 
 @primitive(domain=Family("distinct_reduction"), text="amax({x})", latex=r"\max {x}")

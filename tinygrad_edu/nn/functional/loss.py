@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_edu import ops
 from tinygrad_edu.engine.mode import current
 from tinygrad_edu.engine.value import Value
-from tinygrad_edu.functions import reductions
+from tinygrad_edu.functions import arithmetic, reductions
 from tinygrad_edu.functions.promotion import promoted, require_tensor, to_dtype
 from tinygrad_edu.functions.shapes import expand, movedim, reshape
 from tinygrad_edu.nn.functional.activation import floating, logsigmoid
@@ -99,7 +99,7 @@ def _difference(name: str, input: Any, target: Any) -> Any:
             "they have the same size.",
             stacklevel=3,
         )
-    return ops.sub(*promoted(name, input, target))
+    return arithmetic.sub_tensors(input, target)
 
 
 def _weighted(name: str, loss: Any, weight: Any, reduction: str) -> Any:
