@@ -25,6 +25,8 @@ class Report:
         self.name, self.page, self.out, self.fast, self.seed = name, page, out, fast, seed
         self.numbers: dict[str, Any] = {}
         self.bars: list[dict[str, Any]] = []
+        self.tables: list[dict[str, Any]] = []
+        self.figures: list[dict[str, str]] = []
         self.files: list[Path] = []
 
     def heading(self, text: str, level: int = 3) -> None:
@@ -53,6 +55,7 @@ class Report:
                 sign = "*" if place in marked and number == 0 else " "
                 print(sign, "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
         print(caption)
+        self.tables.append({"header": cells[0], "rows": cells[1:], "caption": caption})
         self.page.table(header, rows, caption=caption, marked=marked)
 
     def compare(self, ours: Mapping[str, Any], table: Mapping[str, tuple[str, str, str]]) -> None:
@@ -73,6 +76,7 @@ class Report:
         """A drawing or plot: saved as SVG and PNG, and put on the page."""
         for kind in ("svg", "png"):
             self.files.append(viz.save(picture, self.out / f"{name}.{kind}"))
+        self.figures.append({"name": name, "caption": caption})
         print(f"[{self.files[-2]}] {caption}")
         self.page.figure(picture, caption, fit=fit)
 
@@ -88,8 +92,9 @@ class Report:
         self.text(f"{'Met' if met else 'MISSED'}: {what} is {value:.4g}, wanted {wanted}.")
 
     def save(self) -> Path:
-        """Write the numbers to NAME.json and return its path."""
+        """Write the numbers, tables and captions to NAME.json and return its path."""
         found = {"demo": self.name, "fast": self.fast, "seed": self.seed, "bars": self.bars, "numbers": self.numbers}
+        found |= {"tables": self.tables, "figures": self.figures}
         path = self.out / f"{self.name}.json"
         self.files.append(write_whole(path, (json.dumps(found, indent=1) + "\n").encode()))
         return path

@@ -176,6 +176,7 @@ def test_list_names_every_demo_there_is(capsys):
         "__main__",
         "data",
         "descent",
+        "gallery",
         "report",
         "training",
     }
