@@ -41,6 +41,7 @@ DEMOS = (
     "micro",
     "second_order",
     "my_own_op",
+    "kernel_ladder",
 )
 
 
