@@ -85,6 +85,7 @@ from tinygrad_edu.functions.shapes import (
     unbind,
     unsqueeze,
 )
+from tinygrad_edu.kernels import get_num_threads, set_num_threads, warmup
 from tinygrad_edu.nn.summary import summary
 from tinygrad_edu.program import Program, record
 from tinygrad_edu.serialization import load, save

@@ -19,6 +19,7 @@ from .pool import average_windows, max_pool2d, pool_gather, pool_scatter, pool_s
 from .random import fill_random_bits, random_bits
 from .registry import Kernel, backend, registered, use, warmup
 from .softmax import cross_entropy, cross_entropy_grad, log_softmax, log_softmax_grad
+from .threads import get_num_threads, set_num_threads
 
 __all__ = [
     "Kernel",
@@ -39,6 +40,7 @@ __all__ = [
     "fill_random_bits",
     "gemm",
     "gemm_nt",
+    "get_num_threads",
     "layer_norm",
     "layer_norm_grad",
     "log_softmax",
@@ -53,6 +55,7 @@ __all__ = [
     "registered",
     "relu",
     "relu_grad",
+    "set_num_threads",
     "sigmoid",
     "sigmoid_grad",
     "spread_windows",
