@@ -1,14 +1,15 @@
 """How many threads there are, and loops over a batch that use them.
 
-Compiled kernels run without Python's lock, so ordinary threads can each take a part of a batch. That needs no threading
-layer of numba's: OpenMP's is killed by `os.fork`, and numba's own must not be entered from two threads at once. It costs
-about 50 us a time, so only work that takes many times as long is divided.
+Compiled kernels run without Python's lock, so ordinary threads can each take a part of a batch. That needs no
+threading layer of numba's: OpenMP's is killed by `os.fork`, and numba's own must not be entered from two threads at
+once. It costs about 50 us a time, so only work that takes many times as long is divided.
 
 A process made by `os.fork` has none of its parent's threads, and starts out with one.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Callable
@@ -73,7 +74,7 @@ def over_batch(work: Callable[[int, int], Any], batch: int, microseconds: float)
         work(0, batch)
         return
     bounds = [batch * i // parts for i in range(parts + 1)]
-    others = [_threads().submit(_part, work, *pair) for pair in zip(bounds[1:-1], bounds[2:], strict=True)]
+    others = [_threads().submit(_part, work, *pair) for pair in itertools.pairwise(bounds[1:])]
     try:
         _part(work, bounds[0], bounds[1])
     finally:
