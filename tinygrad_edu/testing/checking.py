@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from tinygrad_edu.testing.calls import Call, calls, kinked_calls
@@ -15,6 +17,18 @@ from tinygrad_edu.testing.report import GradientError, Report
 from tinygrad_edu.testing.wrong import Wrong
 
 CASES = 25
+
+_shrinks: ContextVar[bool] = ContextVar("shrinks", default=True)
+
+
+@contextmanager
+def without_shrinking() -> Iterator[None]:
+    """Inside, `check` reports the first failing case it meets: for when only failing matters."""
+    token = _shrinks.set(False)
+    try:
+        yield
+    finally:
+        _shrinks.reset(token)
 
 
 def check(fn: Any, *arguments: Any, orders: int = 2, **static: Any) -> Report:
@@ -116,7 +130,7 @@ def broken(case: Case, name: str) -> Wrong | None:
 
 def smallest(drawn: Strategy[Case], error: GradientError) -> GradientError:
     """The same failure on the smallest case hypothesis finds; the one given where hypothesis is not installed."""
-    if not hypothesis_is_installed():
+    if not (_shrinks.get() and hypothesis_is_installed()):
         return error
     import hypothesis
     from hypothesis.errors import NoSuchExample

@@ -95,9 +95,10 @@ def float32(case: Case) -> None:
     wide = case.vjp([u.astype(FLOAT64) for u in us], [x.astype(FLOAT64) for x in xs])
     size = max([v.size for v in (*xs, *us)], default=1)
     mixed = [x if k else wide for k, (x, wide) in enumerate(zip(xs, case.xs, strict=True))]
-    for k, (g, x) in enumerate(zip(case.walk(case.us(), mixed).grads, mixed, strict=True)):
-        if g.dtype != x.dtype:
-            raise Wrong(f"with inputs of different dtypes, the gradient of a {x.dtype} input is {g.dtype}", k)
+    if _accepts(case, mixed):
+        for k, (g, x) in enumerate(zip(case.walk(case.us(), mixed).grads, mixed, strict=True)):
+            if g.dtype != x.dtype:
+                raise Wrong(f"with inputs of different dtypes, the gradient of a {x.dtype} input is {g.dtype}", k)
     found = [g for record in (False, True)[: case.orders] for g in case.walk(us, xs, record, static).grads]
     for k, (g, b) in enumerate(zip(found, wide * case.orders, strict=True)):
         k %= len(xs)
@@ -108,6 +109,15 @@ def float32(case: Case) -> None:
         good = agree(g._array.astype(FLOAT64), b, tolerance) | ~np.isfinite(b)
         if not good.all():
             raise Wrong("right in float64, wrong in float32", k, g._array.astype(FLOAT64), b, tolerance, ~good)
+
+
+def _accepts(case: Case, xs: Sequence[np.ndarray]) -> bool:
+    """Whether the forward takes these inputs."""
+    try:
+        case.values(xs)
+    except Exception:  # the forward decides what it accepts
+        return False
+    return True
 
 
 @listed(CONDUCT, "size 0")

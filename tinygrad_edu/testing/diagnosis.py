@@ -164,6 +164,8 @@ def broadcast_sum(case: Case, wrong: Wrong) -> str | None:
             table = slopes(lambda xs: flat(case.values(xs)), wide)
         except Exception:  # it was not broadcasting after all
             continue
+        if len(table.value) != flat(case.us()).size:  # another output got wider too
+            continue
         cuts = np.cumsum([v.size for v in wide])[:-1]
         full = np.split(table.pull(flat(case.us()))[0], cuts)[wrong.input].reshape(out.shape)
         for take, how in _parts_of(full, axes):

@@ -183,11 +183,12 @@ def templates(choices: Choices, shape: tuple[int, ...]) -> tuple[tuple[Any, ...]
         return (ops.HOLE,), [choices.draw(values(shape[:covered], Domain("mask", boolean=True)))]
     template: list[Any] = []
     at: list[np.ndarray] = []
-    together = choices.draw(shapes(max_dims=2, min_side=1))
-    for n in shape[: choices.integer(0, len(shape))]:
+    together = choices.draw(shapes(max_dims=2, min_dims=choices.integer(0, 1), min_side=1))
+    fewest = min(len(shape), 1) if kind == "arrays" else 0
+    for n in shape[: choices.integer(fewest, len(shape))]:
         if choices.integer(0, 5) == 5:
             template.append(None)
-        if kind == "arrays" and n and choices.boolean():
+        if kind == "arrays" and n and (not at or choices.boolean()):
             template.append(ops.HOLE)
             at.append(choices.draw(positions(n, together if choices.boolean() else choices.draw(narrowed(together)))))
         else:

@@ -34,7 +34,7 @@ def gradcheck(
     check_undefined_grad: bool = True,
     check_grad_dtypes: bool = False,
     check_batched_grad: bool = False,
-    check_batched_forward_ad: bool = False,
+    check_batched_forward_grad: bool = False,
     check_forward_ad: bool = False,
     check_backward_ad: bool = True,
     fast_mode: bool = False,
@@ -54,7 +54,7 @@ def gradcheck(
     >>> tg.autograd.gradcheck(lambda x: x**3, x)
     True
     """
-    unknown = check_batched_grad or check_batched_forward_ad or check_forward_ad
+    unknown = check_batched_grad or check_batched_forward_grad or check_forward_ad
     if unknown:
         raise NotImplementedError("gradcheck: there is no forward mode and no batched gradient to check")
     case = Case(Subject(func), _call(inputs))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+from tinygrad_edu.testing.checking import without_shrinking
 from tinygrad_edu.testing.mutants import Mutant, mutants
 
 
@@ -100,7 +101,8 @@ def collected(given: Any) -> dict[str, Callable[..., Any]]:
 def failure(test: Callable[..., Any], op: Any) -> str | None:
     """What a test raises, in one line; None when it passes."""
     try:
-        test(op) if _wants_the_operation(test) else test()
+        with without_shrinking():
+            test(op) if _wants_the_operation(test) else test()
     except Exception as error:
         lines = str(error).strip().splitlines()
         return f"{type(error).__name__}{': ' + lines[0] if lines else ''}"

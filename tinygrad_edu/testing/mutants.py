@@ -85,15 +85,17 @@ def mutants(op: Any) -> list[Mutant]:
 
 @contextmanager
 def with_rules(op: Primitive, **rules: Rule) -> Iterator[None]:
-    """Other rules for some inputs of a primitive."""
-    before = dict(op.rules)
+    """Other rules for some inputs of a primitive, in force on arrays too: its fused kernel is not used."""
+    before, fused = dict(op.rules), op.fused
     op.rules.update(rules)
+    op.fused = None
     op.plans.clear()
     try:
         yield
     finally:
         op.rules.clear()
         op.rules.update(before)
+        op.fused = fused
         op.plans.clear()
 
 
@@ -106,7 +108,7 @@ def rewritten(rule: Rule, names: list[str], kind: str, fn: Callable[..., Any]) -
     """A rule that asks for these names."""
     parameters = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in names]
     fn.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return replace(rule, kind=kind, fn=fn, constant=None, _bound={})
+    return replace(rule, kind=kind, fn=fn, into=None, constant=None, _bound={})
 
 
 def of_answer(op: Primitive, name: str, rule: Rule) -> Iterator[Mutant]:

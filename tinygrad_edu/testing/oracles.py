@@ -152,7 +152,8 @@ def _with_step(
         x[at] = center - h
         downs.append(f(base))
     x[at] = center
-    rounding = 16 * np.finfo(float).eps * np.abs(here) / steps[-1]
+    # what is small here may be a difference of numbers near 1
+    rounding = np.finfo(float).eps * (16 * np.abs(here) + 4) / steps[-1]
     value, error = _extrapolated([(u - d) / (2 * h) for u, d, h in zip(ups, downs, steps, strict=True)], 4.0, 16.0)
     right, right_error = _extrapolated([(u - here) / h for u, h in zip(ups, steps, strict=True)], 2.0, 4.0)
     left, left_error = _extrapolated([(here - d) / h for d, h in zip(downs, steps, strict=True)], 2.0, 4.0)

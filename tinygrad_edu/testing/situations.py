@@ -61,6 +61,7 @@ def pool_case(choices: Choices) -> Call:
 KINDS: dict[str, tuple[int, Any]] = {
     "{} + {}": (2, lambda a, b: a + b),
     "{} * {} / 2": (2, lambda a, b: a * b / 2),
+    "{0} / ({1} * {1} + 2)": (2, lambda a, b: a / (b * b + 2)),
     "{} - {}": (2, lambda a, b: a - b),
     "tanh({})": (1, lambda a: tg.tanh(a)),
     "maximum({}, {})": (2, lambda a, b: tg.maximum(a, b)),

@@ -1,0 +1,167 @@
+"""`check` finds what is wrong with an operation, and says what it probably is; it has nothing against right ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import wrong_operations as wrong
+
+import tinygrad_edu as tg
+import tinygrad_edu.nn.functional as F
+from tinygrad_edu.testing import (
+    GradientError,
+    broadcasting,
+    check,
+    conv_case,
+    distinct,
+    edge,
+    graph_case,
+    indices,
+    laid_out,
+    nonzero,
+    pool_case,
+    positive,
+    real,
+    run_graph,
+    tied,
+)
+
+# operation: (arguments, the property that must not hold, words of the diagnosis)
+WRONG = {
+    wrong.ForgetsG: ([real((2, 3))], "gradient", "matches when g is all ones.*multiply by g"),
+    wrong.ForgetsTheSum: ([real((4, 3)), real((3,))], "gradient", "the first slice.*axis 0.*broadcast sum is missing"),
+    wrong.TakesAllAtTies: ([real((3, 4))], "subgradient", "tie.*shares add up to g"),
+    wrong.NothingAtTies: ([tied((3, 4))], "subgradient", "tie.*shares add up to g"),
+    wrong.WrongSecondOrder: ([real((3,))], "second order", "first order is right.*numpy"),
+    wrong.WrongInFloat32: ([real((3,))], "float32", "right in float64, wrong in float32"),
+    wrong.Float32Constant: ([real((3,))], "gradient", "right to about [78] digits.*float32"),
+    wrong.WrongLayout: ([real((2, 3))], "layout", "right when everything is row-major"),
+    wrong.Negative: ([real((3,))], "gradient", "the negative.*sign"),
+    wrong.SlightlyOff: ([real((3,))], "gradient", "right to about 6 digits"),
+    wrong.LastEntryWrong: ([real((3,))], "gradient", "only the last slice of axis 0"),
+    wrong.NaNSomewhere: ([real((3,))], "gradient", "NaN .where x is 0.*0 / 0"),
+    wrong.ReversesG: ([real((3,))], "gradient", "all entries of g, each in its place"),
+    wrong.SquaresG: ([real((3,))], "gradient", "matches when g is all ones"),
+    wrong.ColumnMean: ([real((3, 2))], "gradient", "the ratio is exactly 3, the size of axis 0.*mean forgotten"),
+    wrong.Subtracts: ([real((3,)), real((3,))], "gradient", "negative|gradient of y: were the two swapped"),
+    wrong.Transposes: ([real((3, 3))], "gradient", "matches after transposing"),
+    wrong.Picks: ([real((3, 2)), indices(3, (4,)).map(lambda at: at % 3)], "gradient", "index occurs more than once"),
+    wrong.WritesIntoG: ([real((3,))], "untouched", "instead of writing in place"),
+    wrong.Hoards: ([real((3,))], "graph freed", "a list"),
+    wrong.Unsteady: ([nonzero((3,))], "deterministic", "random, or remembered"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("op", WRONG, ids=lambda op: op.__name__)
+def test_a_wrong_gradient_is_caught_in_one_line_with_its_cause(op):
+    arguments, name, words = WRONG[op]
+    with pytest.raises(GradientError, match=f"(?s)^the gradient of {op.__name__} is wrong.*{words}") as caught:
+        check(op, *arguments)
+    assert caught.value.property == name
+    assert "case      " + op.__name__ in str(caught.value)
+
+
+RIGHT = {
+    "square": (wrong.Square, [real((2, 3))]),
+    "bias": (wrong.AddsBias, [real((4, 3)), real((3,))]),
+    "a function with kinks": (wrong.Clipped, [real((3, 4))]),
+    "shared ties": (wrong.RowMax, [tied((3, 4))]),
+    "ties": (lambda x: x.amax(1), [tied((2, 3))]),
+    "the first of several": (lambda x: x.max(1).values, [tied((2, 3))]),
+    "corners": (lambda x: tg.clamp(x, -1.0, 1.0), [real((4,))]),
+    "maximum": (tg.maximum, [broadcasting(real, real)]),
+    "division": (tg.div, [broadcasting(real, nonzero)]),
+    "norm": (tg.norm, [real((3,))]),
+    "a median": (lambda x: tg.sort(x, 0).values[1], [distinct((3,))]),
+    "infinities": (tg.relu, [edge((4,))]),
+    "logarithm of anything": (tg.log, [edge((4,))]),
+    "layouts": (lambda x, w: tg.log(x) @ w, [laid_out(positive((3, 4))), real((4,))]),
+    "pooling": (F.max_pool2d, [pool_case()]),
+    "convolution": (F.conv2d, [conv_case()]),
+    "graphs": (run_graph, [graph_case()]),
+    "several outputs": (lambda x: (x * 2, x.sum()), [real((2,))]),
+    "no outputs that depend on x": (lambda x: tg.zeros(3), [real((2,))]),
+    "arrays": (lambda x, n: x**n, [np.array([1.5, -0.5]), 3]),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_gradients_pass(name):
+    op, arguments = RIGHT[name]
+    report = check(op, *arguments)
+    assert report.cases in (3, 25)
+    assert "all gradients right" in str(report)
+    assert set(report.properties) >= {"gradient", "second order", "layout", "float32"}
+
+
+def test_the_report_names_oracles_and_kinks():
+    smooth = check(lambda x: x * x, real((3,)))
+    assert smooth.oracles == {"complex step": 25}
+    assert smooth.kinks == 0
+    kinked = check(tg.ops.relu)
+    assert kinked.oracles["central differences"] > 0
+    assert kinked.kinks > 0
+    assert "central differences" in str(kinked)
+    assert 0 < kinked.error < 1e-6
+    assert check(tg.log, edge((4,))).oracles["none: not finite"] > 0
+
+
+def test_the_failing_case_is_the_smallest():
+    """Shrunk: zeros everywhere but where the mistake shows."""
+    with pytest.raises(GradientError) as caught:
+        check(wrong.LastEntryWrong, real((4,)))
+    (x,) = caught.value.case.xs
+    assert np.count_nonzero(x) == 1
+    assert abs(x[-1]) == 1 / 16
+    with pytest.raises(GradientError) as caught:
+        check(wrong.Subtracts, broadcasting(real, real))
+    assert all(v.size == 1 for v in caught.value.case.xs)
+
+
+def test_second_order_can_be_left_out():
+    check(wrong.WrongSecondOrder, real((3,)), orders=1)
+
+
+def test_parameters_of_the_function():
+    check(tg.sum, real((2, 3)), dim=1, keepdim=True)
+    with pytest.raises(GradientError):
+        check(lambda x, *, k: wrong.Negative.apply(x) * k, real((2,)), k=2.0)
+
+
+def test_only_tensors_that_require_grad_are_checked():
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    y = tg.tensor([3.0, 4.0])
+    check(lambda x, y: x * y.detach(), x, y)
+    with pytest.raises(GradientError, match=r"is wrong for y(?s:.)*was the graph left"):
+        check(lambda x, y: x * y.detach(), x, y.requires_grad_())
+
+
+def test_an_error_in_backward_is_a_wrong_gradient_and_one_in_forward_is_not():
+    class Raises(wrong.Square):
+        @staticmethod
+        def backward(ctx, g):
+            return g[:1, :1, :1]
+
+    with pytest.raises(GradientError, match="backward pass raised"):
+        check(Raises, real((2,)))
+    with pytest.raises(ZeroDivisionError):
+        check(lambda x: x * (1 // 0), real((2,)))
+
+
+def test_what_is_no_operation_is_refused():
+    with pytest.raises(TypeError, match="takes a primitive"):
+        check(3.0, real((2,)))
+    with pytest.raises(TypeError, match="must return tensors, not float"):
+        check(lambda x: 1.0, real((2,)))
+
+    @tg.primitive()
+    def without_a_domain(x):
+        return x
+
+    without_a_domain.slope(x=1)
+    try:
+        with pytest.raises(NotImplementedError, match="has no domain"):
+            check(without_a_domain)
+        check(without_a_domain, real((2,)))
+    finally:
+        del tg.engine.primitive.registry["without_a_domain"]
