@@ -76,7 +76,7 @@ def test_importing_the_package_is_light():
 def test_importing_every_part_is_light():
     """Only what draws, trains or compiles brings its own tools, and only when it is used."""
     parts = [p for p in ORDER if (PACKAGE / p).exists() or (PACKAGE / f"{p}.py").exists()]
-    code = "\n".join(f"import tinygrad_edu.{part}" for part in parts if part != "testing")
+    code = "\n".join(f"import tinygrad_edu.{part}" for part in parts)
     code += f"\nimport sys; print(*[m for m in {HEAVY} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.split() == []

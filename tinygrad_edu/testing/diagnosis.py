@@ -220,7 +220,8 @@ def at_special_values(case: Case, wrong: Wrong) -> str | None:
     x, bad = case.xs[wrong.input], wrong.bad
     for holds, what in ((x == 0, "is 0"), (x < 0, "is negative"), (x > 0, "is positive"), (np.abs(x) > 1, "is > 1")):
         if np.array_equal(holds, bad):
-            return f"it is wrong exactly where {case.name(wrong.input)} {what}"
+            kinks = ": do kinks of parts cancel in the forward? They do not in the gradient" if what == "is 0" else ""
+            return f"it is wrong exactly where {case.name(wrong.input)} {what}{kinks}"
     return None
 
 
