@@ -38,7 +38,6 @@ def pool_gather_into(x: Array, places: Array, out: Array) -> None:
 @jit
 def pool_scatter_into(y: Array, places: Array, x: Array) -> None:
     """x = zeros with every y added at its place."""
-    x[:] = 0
     scatter_loop(_pixels(y), _pixels(places), _pixels(x))
 
 
@@ -59,7 +58,6 @@ def average_windows_into(x: Array, out: Array, rows: Array, columns: Array, divi
 @jit
 def spread_windows_into(y: Array, x: Array, rows: Array, columns: Array, divisor: Array) -> None:
     """x = every y divided by its divisor and added to all entries of its window."""
-    x[:] = 0
     spread_loop(y, rows, columns, divisor, x)
 
 

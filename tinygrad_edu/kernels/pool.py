@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from .jit import jit
-from .layout import channels_last, empty_channels_last, zeros_channels_last
+from .layout import channels_last, empty_channels_last
 from .registry import Array, kernel, same_float
+from .tile import ONE, TWO, divided, first_seen, lanes, larger, lowest, plus, row_shape, store, tile_columns, zero
 
 Pair = tuple[int, int]
 NOWHERE = -1
@@ -46,7 +47,7 @@ def _sizes(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
 @kernel
 @np.errstate(all="ignore")
 def max_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool) -> Any:
-    """x (N, C, H, W) -> the largest entry of every window (N, C, H', W'), and its place in the image (int64).
+    """x (N, C, H, W) -> the largest entry of every window (N, C, H', W'), and its place in the image (int32).
 
     Of equal entries the first counts, of several NaN the last. A window of nothing but padding has -inf and place -1.
     Raises ValueError when no window fits.
@@ -56,7 +57,7 @@ def max_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pa
     """
     (high, wide), n = x.shape[2:], x.shape[:2]
     out = _sizes((high, wide), kernel, stride, padding, dilation, ceil_mode)
-    values, places = np.full((*n, *out), -np.inf, x.dtype), np.full((*n, *out), NOWHERE)
+    values, places = np.full((*n, *out), -np.inf, x.dtype), np.full((*n, *out), NOWHERE, np.int32)
     for i in range(kernel[0]):
         rows = np.arange(out[0]) * stride[0] - padding[0] + i * dilation[0]
         a = np.flatnonzero((rows >= 0) & (rows < high))[:, None]
@@ -70,39 +71,61 @@ def max_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pa
     return values, places
 
 
+@jit(inner=True)
+def _taps_inside(start: int, size: int, kernel: int, dilation: int) -> Any:
+    """(first, end) of the taps of a window that begins at `start`, maybe in the padding, that are in the image."""
+    first = 0 if start >= 0 else (dilation - 1 - start) // dilation
+    return first, min(kernel, max(first, (size - start + dilation - 1) // dilation))
+
+
 @jit
 def max_pool_loop(
     x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, values: Array, places: Array
 ) -> None:
     """values, places (N, H', W', C) of x (N, H, W, C)."""
-    images, high, wide, channels = x.shape
-    for n in range(images):
-        for a in range(values.shape[1]):
-            for b in range(values.shape[2]):
-                empty = True
-                for i in range(kernel[0]):
-                    row = a * stride[0] - padding[0] + i * dilation[0]
-                    if row < 0 or row >= high:
-                        continue
-                    for j in range(kernel[1]):
-                        column = b * stride[1] - padding[1] + j * dilation[1]
-                        if column < 0 or column >= wide:
-                            continue
-                        place = row * wide + column
-                        if empty:
-                            for c in range(channels):
-                                values[n, a, b, c] = x[n, row, column, c]
-                                places[n, a, b, c] = place
-                            empty = False
-                        else:
-                            for c in range(channels):
-                                entry, best = x[n, row, column, c], values[n, a, b, c]
-                                better = entry > best or entry != entry
-                                values[n, a, b, c] = entry if better else best
-                                places[n, a, b, c] = place if better else places[n, a, b, c]
-                if empty:
-                    values[n, a, b] = -np.inf
-                    places[n, a, b] = NOWHERE
+    for n in range(x.shape[0]):
+        if x.shape[3] > lanes(x):
+            _max_pool_image(row_shape(x, TWO), x[n], kernel, stride, padding, dilation, values[n], places[n])
+        else:
+            _max_pool_image(row_shape(x, ONE), x[n], kernel, stride, padding, dilation, values[n], places[n])
+
+
+@jit(inner=True)
+def _max_pool_image(
+    shape: Any, x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, values: Array, places: Array
+) -> None:
+    """A row of channels of a window stays in registers until the whole window has been seen.
+
+    Windows of 2 x 2, the usual ones, are written out: two loops around so little take longer than what is in them.
+    """
+    high, wide, channels = x.shape
+    step, out, small = tile_columns(shape), 0, dilation[0] == dilation[1] == 1
+    for a in range(values.shape[0]):
+        top = a * stride[0] - padding[0]
+        first_row, last_row = _taps_inside(top, high, kernel[0], dilation[0])
+        for b in range(values.shape[1]):
+            left = b * stride[1] - padding[1]
+            first, last = _taps_inside(left, wide, kernel[1], dilation[1])
+            start = (top + first_row * dilation[0]) * wide + left + first * dilation[1]
+            if first_row == last_row or first == last:
+                start = NOWHERE
+            for c in range(0, channels, step):
+                if small and last_row - first_row == last - first == 2:
+                    below = start + wide
+                    best, where = first_seen(shape, x, start * channels + c, channels - c, start)
+                    best, where = larger(best, where, x, (start + 1) * channels + c, channels - c, start + 1)
+                    best, where = larger(best, where, x, below * channels + c, channels - c, below)
+                    best, where = larger(best, where, x, (below + 1) * channels + c, channels - c, below + 1)
+                else:
+                    best, where = lowest(shape, start)
+                    for i in range(first_row, last_row):
+                        place = (top + i * dilation[0]) * wide + left + first * dilation[1]
+                        for _ in range(first, last):
+                            best, where = larger(best, where, x, place * channels + c, channels - c, place)
+                            place += dilation[1]
+                store(best, values, (0,), out + c, 1, channels - c, False)
+                store(where, places, (0,), out + c, 1, channels - c, False)
+            out += channels
 
 
 @max_pool2d.numba
@@ -110,7 +133,7 @@ def _(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_
     if not same_float(x, x):
         return max_pool2d.reference(x, kernel, stride, padding, dilation, ceil_mode)
     shape = (*x.shape[:2], *_sizes(x.shape[2:], kernel, stride, padding, dilation, ceil_mode))
-    values, places = empty_channels_last(shape, x.dtype), empty_channels_last(shape, np.int64)
+    values, places = empty_channels_last(shape, x.dtype), empty_channels_last(shape, np.int32)
     rows, at = values.transpose(0, 2, 3, 1), places.transpose(0, 2, 3, 1)
     max_pool_loop(channels_last(x), kernel, stride, padding, dilation, rows, at)
     return values, places
@@ -150,24 +173,38 @@ def _check_gather(x: Array, at: Array) -> None:
 
 
 @jit
-def gather_loop(x: Array, at: Array, out: Array) -> None:
-    """out (N, P, C) = x (N, H * W, C) at the places (N, P, C)."""
+def gather_loop(x: Array, at: Array, out: Array) -> bool:
+    """out (N, P, C) = x (N, H * W, C) at the places (N, P, C); whether they all exist."""
     images, pixels, channels = at.shape
+    size, known = np.uintp(x.shape[1]), True
     for n in range(images):
+        image = x[n].reshape(x.shape[1] * channels)
         for p in range(pixels):
+            places, found = at[n, p], out[n, p]
             for c in range(channels):
-                place = at[n, p, c]
-                out[n, p, c] = x[n, place, c] if place >= 0 else 0
+                # Of negative numbers the unsigned one is larger than any image.
+                place = np.uintp(places[c])
+                found[c] = 0
+                if place < size:
+                    found[c] = image[place * np.uintp(channels) + np.uintp(c)]
+                elif places[c] != NOWHERE:
+                    known = False
+    return known
 
 
 @pool_gather.numba
 def _(x: Array, at: Array) -> Array:
-    if not same_float(x, x) or at.dtype != np.int64 or not x.size:
+    if not same_float(x, x) or at.dtype.kind != "i" or x.shape[:2] != at.shape[:2] or not x.size:
         return pool_gather.reference(x, at)
-    _check_gather(x, at)
     out = empty_channels_last(at.shape, x.dtype)
-    gather_loop(_pixels(x), _pixels(at), _pixels(out))
+    if not gather_loop(_pixels(x), _pixels(_narrow(at)), _pixels(out)):
+        _check_gather(x, at)
     return out
+
+
+def _narrow(at: Array) -> Array:
+    """Places as int32; one that is too large for it stays one that is in no image."""
+    return at if at.dtype == np.int32 else np.clip(at, -2, np.iinfo(np.int32).max).astype(np.int32)
 
 
 def _pixels(x: Array) -> Array:
@@ -200,24 +237,32 @@ def _check_scatter(g: Array, at: Array, size: Pair) -> None:
 
 
 @jit
-def scatter_loop(g: Array, at: Array, out: Array) -> None:
-    """Add g (N, P, C) to out (N, H * W, C) at the places (N, P, C)."""
+def scatter_loop(g: Array, at: Array, out: Array) -> bool:
+    """out (N, H * W, C) = zeros with g (N, P, C) added at the places (N, P, C); whether they all exist."""
     images, pixels, channels = at.shape
+    size, known = np.uintp(out.shape[1]), True
     for n in range(images):
+        # One image after the other, so that its zeros are still in the cache.
+        image = out[n].reshape(out.shape[1] * channels)
+        image[:] = 0
         for p in range(pixels):
+            places, upstream = at[n, p], g[n, p]
             for c in range(channels):
-                place = at[n, p, c]
-                if place >= 0:
-                    out[n, place, c] += g[n, p, c]
+                place = np.uintp(places[c])
+                if place < size:
+                    image[place * np.uintp(channels) + np.uintp(c)] += upstream[c]
+                elif places[c] != NOWHERE:
+                    known = False
+    return known
 
 
 @pool_scatter.numba
 def _(g: Array, at: Array, size: Pair) -> Array:
-    if not same_float(g, g) or at.dtype != np.int64:
+    if not same_float(g, g) or at.dtype.kind != "i" or g.shape != at.shape:
         return pool_scatter.reference(g, at, size)
-    _check_scatter(g, at, size)
-    out = zeros_channels_last((*g.shape[:2], *size), g.dtype)
-    scatter_loop(_pixels(g), _pixels(at), _pixels(out))
+    out = empty_channels_last((*g.shape[:2], *size), g.dtype)
+    if not scatter_loop(_pixels(g), _pixels(_narrow(at)), _pixels(out)):
+        _check_scatter(g, at, size)
     return out
 
 
@@ -241,16 +286,31 @@ def average_windows(x: Array, rows: Array, columns: Array, divisor: Array) -> Ar
 @jit
 def average_loop(x: Array, rows: Array, columns: Array, divisor: Array, out: Array) -> None:
     """out (N, H', W', C) = the means of the windows of x (N, H, W, C)."""
-    for n in range(out.shape[0]):
-        for a in range(out.shape[1]):
-            for b in range(out.shape[2]):
-                out[n, a, b] = 0
-                for row in range(rows[a, 0], rows[a, 1]):
-                    for column in range(columns[b, 0], columns[b, 1]):
-                        for c in range(out.shape[3]):
-                            out[n, a, b, c] += x[n, row, column, c]
-                for c in range(out.shape[3]):
-                    out[n, a, b, c] /= divisor[a, b]
+    for n in range(x.shape[0]):
+        if x.shape[3] > lanes(x):
+            _average_image(row_shape(x, TWO), x[n], rows, columns, divisor, out[n])
+        else:
+            _average_image(row_shape(x, ONE), x[n], rows, columns, divisor, out[n])
+
+
+@jit(inner=True)
+def _average_image(shape: Any, x: Array, rows: Array, columns: Array, divisor: Array, out: Array) -> None:
+    """A row of channels stays in registers until a whole window is added up."""
+    _, wide, channels = x.shape
+    there = 0
+    for a in range(out.shape[0]):
+        top, bottom = rows[a, 0], rows[a, 1]
+        for b in range(out.shape[1]):
+            left, right = columns[b, 0], columns[b, 1]
+            for c in range(0, channels, tile_columns(shape)):
+                acc = zero(shape)
+                for row in range(top, bottom):
+                    at = (row * wide + left) * channels + c
+                    for _ in range(left, right):
+                        acc = plus(acc, x, at, channels - c)
+                        at += channels
+                store(divided(acc, divisor[a, b]), out, (0,), there + c, 1, channels - c, False)
+            there += channels
 
 
 @average_windows.numba
@@ -288,17 +348,33 @@ def _check_windows(size: Any, rows: Array, columns: Array, divisor: Array) -> No
 
 @jit
 def spread_loop(g: Array, rows: Array, columns: Array, divisor: Array, out: Array) -> None:
-    """Add g (N, H', W', C), divided, to the windows of out (N, H, W, C)."""
-    share = np.empty(g.shape[3], g.dtype)
+    """out (N, H, W, C) = zeros with g (N, H', W', C), divided, added to the windows."""
     for n in range(g.shape[0]):
-        for a in range(g.shape[1]):
-            for b in range(g.shape[2]):
-                for c in range(g.shape[3]):
-                    share[c] = g[n, a, b, c] / divisor[a, b]
-                for row in range(rows[a, 0], rows[a, 1]):
-                    for column in range(columns[b, 0], columns[b, 1]):
-                        for c in range(g.shape[3]):
-                            out[n, row, column, c] += share[c]
+        # One image after the other, so that its zeros are still in the cache.
+        out[n].reshape(out.shape[1] * out.shape[2] * out.shape[3])[:] = 0
+        if g.shape[3] > lanes(g):
+            _spread_image(row_shape(g, TWO), g[n], rows, columns, divisor, out[n])
+        else:
+            _spread_image(row_shape(g, ONE), g[n], rows, columns, divisor, out[n])
+
+
+@jit(inner=True)
+def _spread_image(shape: Any, g: Array, rows: Array, columns: Array, divisor: Array, out: Array) -> None:
+    """A row of channels stays in registers until it is added to a whole window."""
+    _, wide, channels = out.shape
+    here = 0
+    for a in range(g.shape[0]):
+        top, bottom = rows[a, 0], rows[a, 1]
+        for b in range(g.shape[1]):
+            left, right = columns[b, 0], columns[b, 1]
+            for c in range(0, channels, tile_columns(shape)):
+                share = divided(plus(zero(shape), g, here + c, channels - c), divisor[a, b])
+                for row in range(top, bottom):
+                    at = (row * wide + left) * channels + c
+                    for _ in range(left, right):
+                        store(share, out, (0,), at, 1, channels - c, True)
+                        at += channels
+            here += channels
 
 
 @spread_windows.numba
@@ -306,13 +382,13 @@ def _(g: Array, size: Pair, rows: Array, columns: Array, divisor: Array) -> Arra
     if not same_float(g, divisor):
         return spread_windows.reference(g, size, rows, columns, divisor)
     _check_windows(g.shape[2:], rows, columns, divisor)
-    out = zeros_channels_last((*g.shape[:2], *size), g.dtype)
+    out = empty_channels_last((*g.shape[:2], *size), g.dtype)
     spread_loop(channels_last(g), rows, columns, divisor, out.transpose(0, 2, 3, 1))
     return out
 
 
 def _examples(dtype: Any) -> dict[str, list[tuple[Any, ...]]]:
-    x, place, whole = np.ones((1, 1, 2, 2), dtype), np.zeros((1, 1, 1, 1), np.int64), np.array([[0, 2]])
+    x, place, whole = np.ones((1, 1, 2, 2), dtype), np.zeros((1, 1, 1, 1), np.int32), np.array([[0, 2]])
     return {
         "max": [(x, (2, 2), (2, 2), (0, 0), (1, 1), False)],
         "gather": [(x, place)],

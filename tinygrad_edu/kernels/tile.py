@@ -95,6 +95,12 @@ fma: Any = Operation("fma")
 store: Any = Operation("store")
 dot: Any = Operation("dot")
 store_sums: Any = Operation("store_sums")
+row_shape: Any = Operation("row_shape")
+plus: Any = Operation("plus")
+divided: Any = Operation("divided")
+lowest: Any = Operation("lowest")
+first_seen: Any = Operation("first_seen")
+larger: Any = Operation("larger")
 
 
 @jit(inner=True)

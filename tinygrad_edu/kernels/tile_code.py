@@ -28,11 +28,12 @@ class Shape(types.Type):
 
     def vector(self) -> Any:
         """LLVM's type of one vector."""
-        return ir.VectorType(ir.FloatType() if self.dtype == types.float32 else ir.DoubleType(), self.lanes)
+        kinds = {types.float32: ir.FloatType(), types.float64: ir.DoubleType(), types.int32: INT32}
+        return ir.VectorType(kinds[self.dtype], self.lanes)
 
     def intrinsic(self, builder: Any, name: str, result: Any, args: list[Any]) -> Any:
         """LLVM's own function of that name for vectors of this type."""
-        suffix = f"v{self.lanes}f{self.dtype.bitwidth}"
+        suffix = f"v{self.lanes}{'i' if self.dtype == types.int32 else 'f'}{self.dtype.bitwidth}"
         return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, args), name.format(suffix))
 
 
@@ -210,6 +211,100 @@ def store_sums(typing: Any, tile: Any, out: Any, at: Any, stride: Any, count: An
     return types.void(tile, out, types.intp, types.intp, types.intp, types.intp), write
 
 
+@intrinsic
+def row_shape(typing: Any, like: Any, width: Any) -> Any:
+    """A tile of one row, as many vectors as `width` is long."""
+    return shape_of(like, 1, width.count)(like, width), lambda context, builder, sig, args: context.get_dummy_value()
+
+
+@intrinsic
+def plus(typing: Any, tile: Any, x: Any, at: Any, count: Any) -> Any:
+    """The row plus the first `count` numbers of x from `at` on."""
+
+    def write(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        acc, x_value, at, count = args
+        for c, new in enumerate(row_of(context, builder, tile, x, x_value, at, count)):
+            acc = builder.insert_value(acc, builder.fadd(builder.extract_value(acc, c), new), c)
+        return acc
+
+    return tile(tile, x, types.intp, types.intp), write
+
+
+@intrinsic
+def divided(typing: Any, tile: Any, divisor: Any) -> Any:
+    """The row divided by a number."""
+
+    def write(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        acc, below = args[0], spread(builder, args[1], tile.vector())
+        for c in range(tile.vectors):
+            acc = builder.insert_value(acc, builder.fdiv(builder.extract_value(acc, c), below), c)
+        return acc
+
+    return tile(tile, tile.dtype), write
+
+
+@intrinsic
+def lowest(typing: Any, shape: Any, place: Any) -> Any:
+    """(a row of -inf, a place for each of them)."""
+    best = Tile(shape.dtype, 1, shape.vectors, shape.lanes)
+    places = Tile(types.int32, 1, shape.vectors, shape.lanes)
+    both = types.Tuple((best, places))
+
+    def write(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        low = ir.Constant(best.vector(), [float("-inf")] * best.lanes)
+        here = spread(builder, builder.trunc(args[1], INT32), places.vector())
+        parts = [ir.Constant(context.get_value_type(kind), ir.Undefined) for kind in both.types]
+        for c in range(shape.vectors):
+            parts = [builder.insert_value(part, v, c) for part, v in zip(parts, (low, here), strict=True)]
+        return context.make_tuple(builder, both, parts)
+
+    return both(shape, types.intp), write
+
+
+@intrinsic
+def first_seen(typing: Any, shape: Any, x: Any, at: Any, count: Any, place: Any) -> Any:
+    """(the row of x from `at` on, their place for each of them)."""
+    best = Tile(shape.dtype, 1, shape.vectors, shape.lanes)
+    places = Tile(types.int32, 1, shape.vectors, shape.lanes)
+    both = types.Tuple((best, places))
+
+    def write(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        here = spread(builder, builder.trunc(args[4], INT32), places.vector())
+        parts = [ir.Constant(context.get_value_type(kind), ir.Undefined) for kind in both.types]
+        for c, new in enumerate(row_of(context, builder, best, x, *args[1:4])):
+            parts = [builder.insert_value(part, v, c) for part, v in zip(parts, (new, here), strict=True)]
+        return context.make_tuple(builder, both, parts)
+
+    return both(shape, x, types.intp, types.intp, types.intp), write
+
+
+@intrinsic
+def larger(typing: Any, best: Any, places: Any, x: Any, at: Any, count: Any, place: Any) -> Any:
+    """(best, places) where numbers of x from `at` on that are larger, or NaN, take over, and with them their place."""
+    both = types.Tuple((best, places))
+
+    def write(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        best_value, places_value, x_value, at, count, place = args
+        here = spread(builder, builder.trunc(place, INT32), places.vector())
+        for c, new in enumerate(row_of(context, builder, best, x, x_value, at, count)):
+            old, known = builder.extract_value(best_value, c), builder.extract_value(places_value, c)
+            wins = builder.or_(builder.fcmp_ordered(">", new, old), builder.fcmp_unordered("uno", new, new))
+            best_value = builder.insert_value(best_value, builder.select(wins, new, old), c)
+            places_value = builder.insert_value(places_value, builder.select(wins, here, known), c)
+        return context.make_tuple(builder, both, [best_value, places_value])
+
+    return both(best, places, x, types.intp, types.intp, types.intp), write
+
+
+def row_of(context: Any, builder: Any, tile: Any, kind: Any, array: Any, at: Any, count: Any) -> list[Any]:
+    """The vectors of a row with up to `count` numbers of an array."""
+    start, found = pointer(context, builder, kind, array, at), []
+    for c in range(tile.vectors):
+        place = builder.bitcast(builder.gep(start, [number(c * tile.lanes)]), place_of(tile))
+        found.append(load_vector(builder, tile, place, lanes_below(builder, tile, c * tile.lanes, count)))
+    return found
+
+
 @intrinsic(prefer_literal=True)
 def store(typing: Any, tile: Any, out: Any, rows: Any, at: Any, count: Any, columns: Any, add: Any) -> Any:
     """Write the tile's first `count` rows and `columns` columns to out[rows[r] + at + c]; with `add`, add them.
@@ -242,7 +337,8 @@ def store_row(builder: Any, tile: Any, acc: Any, row: int, there: Any, columns: 
         place = builder.bitcast(builder.gep(there, [number(c * tile.lanes)]), place_of(tile))
         mask = None if columns is None else lanes_below(builder, tile, c * tile.lanes, columns)
         old = load_vector(builder, tile, place, mask)
-        value = builder.select(add, builder.fadd(old, value), value)
+        if tile.dtype != types.int32:
+            value = builder.select(add, builder.fadd(old, value), value)
         if mask is None:
             builder.store(value, place, align=alignment(tile))
         else:

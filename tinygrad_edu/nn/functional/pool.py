@@ -81,7 +81,7 @@ def _max_pool(name: str, spatial: int, input: Any, settings: tuple[Any, ...], re
     static["dilation"] = (1,) * (2 - spatial) + ints(name, "dilation", dilation, spatial, 1)
     found = ops.max_pool2d(_images(name, spatial, input), ceil_mode=bool(ceil_mode), **static)
     values, indices = (unbatched(part, input, spatial) for part in found)
-    return (values, indices) if return_indices else values
+    return (values, indices.long()) if return_indices else values
 
 
 def avg_pool1d(
