@@ -107,7 +107,7 @@ def draws(report: Report, start: Start) -> None:
         drawn = [start.drawn() for _ in range(12)]
         if begin.startswith("N"):
             drawn = [{n: start.generator.standard_normal(s) * ("W" in n) for n, s in SHAPES.items()} for _ in drawn]
-        counts, losses = together(drawn, lr, 3000 if report.fast else 10000)
+        counts, losses = together(drawn, lr, 2000 if report.fast else 10000)
         solved = counts[counts >= 0]
         stuck = " ".join(f"{v:.3f}" for v in losses[counts < 0])
         rows.append([begin, lr, f"{len(solved)} of 12", elsewhere, f"{np.median(solved):.0f}", middle or "", stuck])
