@@ -125,8 +125,9 @@ def test_left_on_means_noise_while_testing():
     tg.manual_seed(0)
     data = digits()
     reader = Classifier(regularisation.network(784, 10, keep=0.5), data.train.first(50), data.test.first(300))
-    assert len({regularisation.left_on(reader) for _ in range(5)}) > 1
-    assert len({reader.evaluate(reader.test)[1] for _ in range(5)}) == 1
+    for _ in range(2):
+        assert len({reader.evaluate(reader.test)[1] for _ in range(5)}) == 1
+        assert len({regularisation.left_on(reader) for _ in range(5)}) > 1
 
 
 def test_initial_weights_have_the_stated_spread():
