@@ -147,13 +147,16 @@ def show_changes(report: Report, data: Images, change: Any) -> None:
 def plot_features(report: Report, part: Part, classes: Sequence[str]) -> None:
     """t-SNE (van der Maaten and Hinton 2008) of the 64 features, in two and in three dimensions."""
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     truth = part.targets.numpy()
     drawn = plots.figure(11, 5)
     for dimensions in (2, 3):
         method = "exact" if len(truth) <= 100 else "barnes_hut"
         tsne = TSNE(dimensions, random_state=report.seed, init="pca", method=method)
-        places = tsne.fit_transform(part.images.numpy())
+        # Its threads wait for each other by spinning, which takes minutes on a busy machine.
+        with threadpool_limits(1):
+            places = tsne.fit_transform(part.images.numpy())
         axis: Any = drawn.add_subplot(1, 2, dimensions - 1, projection="3d" if dimensions == 3 else None)
         for kind, name in enumerate(classes):
             columns = places[truth == kind].T
