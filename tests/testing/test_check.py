@@ -47,6 +47,7 @@ WRONG = {
     wrong.Transposes: ([real((3, 3))], "gradient", "matches after transposing"),
     wrong.Picks: ([real((3, 2)), indices(3, (4,)).map(lambda at: at % 3)], "gradient", "index occurs more than once"),
     wrong.WritesIntoG: ([real((3,))], "untouched", "instead of writing in place"),
+    wrong.ClipsItsInput: ([positive((3,)).map(lambda x: -x)], "untouched", "instead of writing in place"),
     wrong.Hoards: ([real((3,))], "graph freed", "a list"),
     wrong.Unsteady: ([nonzero((3,))], "deterministic", "random, or remembered"),
 }  # fmt: skip

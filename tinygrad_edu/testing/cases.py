@@ -100,6 +100,7 @@ class Case:
     """One call of an operation; `verify()` (in checking.py) proves its gradients.
 
     wanted  -- the positions of the inputs that get a gradient: float arrays, and of a primitive those with a rule
+    before  -- copies of these, made before anything ran
     seed    -- the upstream gradients belong to it, unless `upstream` has them
     """
 
@@ -114,6 +115,7 @@ class Case:
             for i, v in enumerate(self.inputs)
             if isinstance(v, np.ndarray) and v.dtype.kind == "f" and (asked[i] or not any(asked)) and self._has_rule(i)
         ]
+        self.before = [np.array(self.inputs[i]) for i in self.wanted]
 
     def _has_rule(self, position: int) -> bool:
         op = self.subject.op

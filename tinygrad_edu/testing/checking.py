@@ -129,7 +129,10 @@ def broken(case: Case, name: str) -> Wrong | None:
 
 
 def smallest(drawn: Strategy[Case], error: GradientError) -> GradientError:
-    """The same failure on the smallest case hypothesis finds; the one given where hypothesis is not installed."""
+    """The same failure on the smallest case hypothesis finds; the one given where hypothesis is not installed.
+
+    The causes stay those of the case that failed first: more numbers leave less to coincidence.
+    """
     if not (_shrinks.get() and hypothesis_is_installed()):
         return error
     import hypothesis
@@ -150,7 +153,7 @@ def smallest(drawn: Strategy[Case], error: GradientError) -> GradientError:
     except NoSuchExample:
         return error
     wrong = broken(case, error.property)
-    return GradientError(case, error.property, wrong) if wrong is not None else error
+    return GradientError(case, error.property, wrong, error.causes) if wrong is not None else error
 
 
 def given_op(fn: Any, *arguments: Any, orders: int = 2, **static: Any) -> Callable[[Any], Any]:

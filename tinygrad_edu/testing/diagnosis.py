@@ -6,6 +6,7 @@ A rule is a function of the case and what differs; it gives a sentence, or None 
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -79,7 +80,8 @@ def ignores_g(case: Case, wrong: Wrong) -> str | None:
     k = wrong.input
     b, t, known = (case.split(v)[k] for v in (value, tolerance, usable))
     here = case.vjp(ones)[k]
-    if all(near(u, np.ones_like(u)) for u in case.us()) or not (agree(here, b, t) | ~known).all():
+    compared = wrong.bad if wrong.bad is not None and wrong.bad.shape == known.shape else np.ones(known.shape, bool)
+    if not np.any(compared & known) or not (agree(here, b, t) | ~known).all():
         return None
     if near(here, case.gradient[k]):
         return "it matches when g is all ones, and does not change with g: does the rule multiply by g?"
@@ -314,6 +316,22 @@ def _of_linear(case: Case, wrong: Wrong) -> str:
     return "the rule is not linear in g: does it use g twice, a power of it, or its sign?"
 
 
+def _of_shapes(case: Case, wrong: Wrong) -> str:
+    """What two shapes in a message say about each other."""
+    shapes = [tuple(map(int, re.findall(r"\d+", found))) for found in re.findall(r"shape (\([\d, ]*\))", wrong.message)]
+    if len(shapes) < 2 or shapes[0] == shapes[1]:
+        raised = "raised" in wrong.message
+        return "mend what it raised" if raised else "give the gradient the shape and the dtype of the input"
+    found, expected = shapes[:2]
+    if _repeated(expected, found) or len(found) > len(expected):
+        return "it has the shape of the output: sum over the axes that were broadcast, the broadcast sum is missing"
+    if sorted(found) == sorted(expected):
+        return "the same sizes in another order: is a transpose missing, or one too many?"
+    if _repeated(found, expected) or len(found) < len(expected):
+        return "it has fewer entries than the input: repeat it over the axes that were reduced (expand)"
+    return "the gradient of an input has the input's shape: were two inputs swapped?"
+
+
 OTHERS: dict[str, Callable[[Case, Any], str]] = {
     "subgradient": _of_kinks,
     "layout": _of_layout,
@@ -323,5 +341,5 @@ OTHERS: dict[str, Callable[[Case, Any], str]] = {
     "untouched": lambda case, wrong: "compute into a new array instead of writing in place",
     "adjoint": lambda case, wrong: "write backward with tensor operations only, so that it can be differentiated again",
     "graph freed": lambda case, wrong: "does backward or forward store tensors in a list, a global or on the class?",
-    "shape and dtype": lambda case, wrong: "sum over broadcast axes, and keep the dtype of the input",
+    "shape and dtype": _of_shapes,
 }

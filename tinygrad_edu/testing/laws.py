@@ -75,7 +75,7 @@ def _outside(case: Case, ours: Any, low: Any, high: Any, bad: Any, slack: float)
     """The entries of a gradient that are not between the slopes of both sides."""
     k = next(k for k, part in enumerate(case.split(bad)) if part.any())
     a, lo, hi, which = (case.split(v)[k] for v in (ours, low, high, bad))
-    nearest = np.clip(a, lo, hi)
+    nearest = np.where(np.isnan(a), lo, np.clip(a, lo, hi))
     at = tuple(np.argwhere(which)[0])
     message = f"at a kink: the slopes of both sides are {lo[at]:.6g} and {hi[at]:.6g}, the gradient is not between them"
     return Wrong(message, k, a, nearest, slack, which, "one-sided differences")

@@ -67,9 +67,9 @@ class GradientError(AssertionError):
     causes    -- likely causes, in words
     """
 
-    def __init__(self, case: Case, name: str, wrong: Wrong) -> None:
+    def __init__(self, case: Case, name: str, wrong: Wrong, known: list[str] | None = None) -> None:
         self.case, self.property, self.wrong = case, name, wrong
-        self.causes = causes(case, name, wrong)
+        self.causes = known or causes(case, name, wrong)
         super().__init__("\n".join(_lines(case, name, wrong, self.causes)))
 
 
