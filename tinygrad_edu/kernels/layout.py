@@ -35,8 +35,3 @@ def empty_like_images(x: Array) -> Array:
     if x.flags.c_contiguous or x.ndim not in _PATTERNS or not x.transpose(0, *range(2, x.ndim), 1).flags.c_contiguous:
         return np.empty(x.shape, x.dtype)
     return empty_channels_last(x.shape, x.dtype)
-
-
-def zeros_channels_last(shape: tuple[int, ...], dtype: Any) -> Array:
-    """The same, full of zeros."""
-    return np.zeros_like(_PATTERNS[len(shape)], dtype=dtype, shape=shape)

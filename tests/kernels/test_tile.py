@@ -1,0 +1,190 @@
+"""The register tile: sizes around its edges, every width of vectors it is compiled for, the ladder that leads to it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kernel_strategies import FLOATS, dtypes
+
+from tinygrad_edu import kernels
+from tinygrad_edu.kernels import ladder, linalg, tile
+from tinygrad_edu.kernels.conv import loop_for
+
+
+def around(*sizes):
+    """The sizes, and one less and one more."""
+    return st.sampled_from(sorted({n + d for n in sizes for d in (-1, 0, 1)}))
+
+
+@st.composite
+def edges(draw, dtype):
+    """Whole numbers a (M, K) and b (K, N), whose products are exact, with sizes at which the loops change their way."""
+    size, rows, _ = tile.shapes()
+    lanes = size // np.dtype(dtype).itemsize
+    m = draw(around(1, rows[2], 2 * rows[4], 24, 128))
+    n = draw(around(1, lanes, 2 * lanes, 4 * lanes, 6 * lanes))
+    k = draw(around(1, lanes, 2 * lanes, 65))
+    generator = np.random.default_rng(draw(st.integers(0, 9)))
+    return tuple(generator.integers(-4, 5, shape).astype(dtype) for shape in ((m, k), (k, n)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_products_at_the_edges_of_the_tile(dtype, data):
+    a, b = data.draw(edges(dtype))
+    expected = a @ b
+    for function, left, right in (
+        (linalg.gemm, a, b),
+        (linalg.gemm, np.asfortranarray(a), b),
+        (linalg.gemm_nt, a, np.ascontiguousarray(b.T)),
+    ):
+        # Around the result nothing may be written.
+        memory = np.full(expected.size + 200, np.nan, dtype)
+        out = memory[100:-100].reshape(expected.shape)
+        function(left, right, out)
+        np.testing.assert_array_equal(out, expected)
+        assert np.isnan(memory[:100]).all()
+        assert np.isnan(memory[-100:]).all()
+
+
+@pytest.mark.parametrize("rows", [5, 130])
+@pytest.mark.parametrize("depth", [linalg.DEPTH - 1, linalg.DEPTH + 1, 2 * linalg.DEPTH + 3])
+def test_long_sums_go_on_from_one_panel_to_the_next(rows, depth):
+    generator = np.random.default_rng(0)
+    a, b = (generator.integers(-3, 4, shape).astype(np.float32) for shape in ((rows, depth), (depth, 37)))
+    for function, right in ((linalg.gemm, b), (linalg.gemm_nt, np.ascontiguousarray(b.T))):
+        out = np.empty((rows, 37), np.float32)
+        function(a, right, out)
+        np.testing.assert_array_equal(out, a @ b)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_nan_and_infinity_reach_their_row_and_column_only(data):
+    """Lanes beyond the last column hold whatever lies behind it, also NaN."""
+    a, b = (x.copy() for x in data.draw(edges(np.float32)))
+    for x in (a, b):
+        for special in (np.nan, np.inf, -np.inf) if x.size else ():
+            x.flat[data.draw(st.integers(0, x.size - 1))] = special
+    expected = linalg.matmul.reference(a, b)
+    for function, right in ((linalg.gemm, b), (linalg.gemm_nt, np.ascontiguousarray(b.T))):
+        out = np.empty(expected.shape, np.float32)
+        function(a, right, out)
+        np.testing.assert_array_equal(out, expected)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from([1, 7, 8, 15, 16, 17, 33]), st.sampled_from([1, 8, 15, 16, 17, 33, 65]), st.data())
+def test_convolution_with_channels_at_the_edges_of_the_tile(inputs, outputs, data):
+    generator = np.random.default_rng(data.draw(st.integers(0, 9)))
+    high, wide = data.draw(st.integers(3, 8)), data.draw(st.integers(3, 8))
+    stride, pad = (data.draw(st.integers(1, 2)),) * 2, data.draw(st.integers(0, 2))
+    rest = (stride, ((pad, pad), (pad, 0)), (1, 1), 1)
+    shapes = ((2, inputs, high, wide), (outputs, inputs, 3, 2))
+    x, w = (generator.integers(-4, 5, shape).astype(np.float32) for shape in shapes)
+    y = kernels.conv2d.reference(x, w, *rest)
+    np.testing.assert_array_equal(kernels.conv2d.fast(x, w, *rest), y)
+    for kernel, args in (
+        (kernels.conv2d_to_input, (y % 5, w, (high, wide), *rest)),
+        (kernels.conv2d_to_weight, (x, y % 5, (3, 2), *rest)),
+    ):
+        np.testing.assert_array_equal(kernel.fast(*args), kernel.reference(*args))
+
+
+def test_the_loop_for_a_convolution_follows_its_shape():
+    none, once, pad = ((0, 0), (0, 0)), (1, 1), ((1, 1), (1, 1))
+
+    def name(kind, w, stride=once, padding=none, groups=1):
+        return loop_for(kind, w, stride, padding, once, groups, 4)[0].__name__
+
+    assert [name(kind, (8, 1, 3, 3), groups=8) for kind in ("forward", "weight", "input")] == [
+        "depthwise",
+        "depthwise_to_weight",
+        "depthwise_to_input",
+    ]
+    assert name("forward", (8, 16, 3, 3)) == "convolve"
+    assert name("weight", (8, 16, 3, 3)) == "convolve_to_weight"
+    assert name("input", (8, 16, 3, 3), padding=pad) == "convolve_turned"
+    assert name("input", (8, 4, 3, 3)) == "convolve_scattered"
+    assert name("input", (8, 16, 3, 3), stride=(2, 1)) == "convolve_scattered"
+    assert name("input", (8, 16, 1, 1), padding=pad) == "convolve_scattered"
+
+
+@settings(max_examples=30, deadline=None)
+@given(dtypes, st.tuples(*(st.integers(0, 20),) * 3), st.integers(0, 9))
+def test_the_steps_of_the_ladder_agree(dtype, sizes, seed):
+    m, k, n = sizes
+    generator = np.random.default_rng(seed)
+    a, b = (generator.integers(-4, 5, shape).astype(dtype) for shape in ((m, k), (k, n)))
+    for name, function in ladder.steps().items():
+        out = np.full((m, n), np.nan, dtype)
+        function(a, b, out)
+        np.testing.assert_array_equal(out, a @ b, err_msg=name)
+
+
+def test_inner_functions_are_for_compiled_code():
+    with pytest.raises(TypeError, match="aligned> is an inner function: only compiled code can call it"):
+        tile.aligned(3, np.ones(1))
+
+
+PRODUCTS = """
+import numpy as np
+from tinygrad_edu import kernels
+from tinygrad_edu.kernels import linalg, tile
+print(tile.shapes()[0])
+random = np.random.default_rng(0)
+def whole(*shape):
+    return random.integers(-4, 5, shape).astype(np.float32)
+for m, k, n in ((7, 9, 3), (13, 70, 21), (31, 33, 70)):
+    a, b = whole(m, k), whole(k, n)
+    for function, right in ((linalg.gemm, b), (linalg.gemm_nt, np.ascontiguousarray(b.T))):
+        out = np.empty((m, n), np.float32)
+        function(a, right, out)
+        np.testing.assert_array_equal(out, a @ b)
+"""
+IMAGES = """
+padding = ((1, 1), (0, 1))
+for inputs, stride in ((3, (2, 1)), (17, (1, 1))):
+    x, w, rest = whole(2, inputs, 6, 7), whole(5, inputs, 3, 3), (stride, padding, (1, 1), 1)
+    y = kernels.conv2d.reference(x, w, *rest)
+    np.testing.assert_array_equal(kernels.conv2d.fast(x, w, *rest), y)
+    for kernel, args in (
+        (kernels.conv2d_to_input, (y, w, (6, 7), *rest)),
+        (kernels.conv2d_to_weight, (x, y, (3, 3), *rest)),
+    ):
+        np.testing.assert_array_equal(kernel.fast(*args), kernel.reference(*args))
+for fast, reference in zip(*(twin(x, (3, 2), (2, 2), (1, 1), (1, 1), True) for twin in
+                             (kernels.max_pool2d.fast, kernels.max_pool2d.reference))):
+    np.testing.assert_array_equal(fast, reference)
+spans = np.array([[0, 2], [1, 4]])
+divisor = np.array([[4, 2], [8, 1]], np.float32)
+y = kernels.average_windows.fast(x, spans, spans, divisor)
+np.testing.assert_array_equal(y, kernels.average_windows.reference(x, spans, spans, divisor))
+args = (y, (6, 7), spans, spans, divisor)
+np.testing.assert_array_equal(kernels.spread_windows.fast(*args), kernels.spread_windows.reference(*args))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "features", "size", "script"),
+    [("generic", "", 16, PRODUCTS + IMAGES), ("haswell", "+avx2,+fma", 32, PRODUCTS)],
+    ids=["generic", "haswell"],
+)
+def test_the_same_numbers_with_the_vectors_of_other_processors(name, features, size, script):
+    """Without AVX-512, and without anything that not every processor of its kind has."""
+    if name == "haswell":
+        import llvmlite.binding as llvm
+
+        if platform.machine() not in ("x86_64", "AMD64") or not llvm.get_host_cpu_features().get("avx2"):
+            pytest.skip("this processor has no AVX2")
+    settings_ = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features, "TINYGRAD_EDU_QUIET": "1"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=os.environ | settings_)
+    assert (done.stdout, done.stderr) == (f"{size}\n", "")
