@@ -17,7 +17,7 @@ from tinygrad_edu import nn, optim, transforms, viz
 from tinygrad_edu.viz import plots
 
 # He, Zhang, Ren and Sun, "Deep residual learning for image recognition" (2015)
-ROW, SECONDS = "E2", 900
+ROW, SECONDS = "E2", 360
 
 SLIPS = """
 The report fine-tuned a ResNet-18 that had learned ImageNet, whose weights are not public data of ours: here a smaller
