@@ -12,7 +12,7 @@ from typing import Any
 
 from demos.__main__ import DEMOS, title
 
-WIDTH, COLOURS, MOST_ROWS = 760, 64, 20
+WIDTH, COLOURS, MOST_ROWS = 760, 256, 20
 # Where the first two figures of a demo do not show what it is about, or not in a small picture.
 CHOSEN = {
     "worked_example": ("worked_example",),
