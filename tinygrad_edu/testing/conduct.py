@@ -125,6 +125,8 @@ def _accepts(case: Case, xs: Sequence[np.ndarray]) -> bool:
 @listed(CONDUCT, "size 0")
 def size_zero(case: Case) -> None:
     """With an axis of size 0, where the forward accepts it, the gradient is as empty as the input."""
+    if case.subject.op is not None and case.static:
+        return  # the domain draws such calls, with static parameters that fit
     for n in sorted({n for x in case.xs for n in x.shape if n > 1}):
         cut = [_emptied(v, n) if isinstance(v, np.ndarray) else v for v in case.inputs]
         try:

@@ -182,5 +182,5 @@ def _jumps(moved: list[np.ndarray], here: np.ndarray) -> np.ndarray:
 def one_sided(f: Vector, xs: Sequence[np.ndarray], direction: Sequence[np.ndarray]) -> Slopes:
     """The slopes of both sides in one direction: a Jacobian with a single column."""
     with np.errstate(all="ignore"):
-        moved = lambda t: f([x + t[0] * d for x, d in zip(xs, direction, strict=True)])  # noqa: E731
+        moved = lambda t: f([np.asarray(x + t[0] * d) for x, d in zip(xs, direction, strict=True)])  # noqa: E731
         return differences(moved, [np.zeros(())])
