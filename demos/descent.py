@@ -91,12 +91,16 @@ class Start:
     def __init__(self, report: Report, file: str, shapes: dict[str, tuple[int, ...]]) -> None:
         self.given, self.shapes = oracle(file), shapes
         self.generator = np.random.default_rng(report.seed)
+        self.kept: dict[str, dict[str, np.ndarray]] = {}
         if self.given is None:
             report.text("The given initial weights are not here: others are drawn, and the counts differ.")
 
     def __call__(self, key: str) -> dict[str, np.ndarray]:
-        """The given weights called `key`, float64."""
-        return self.drawn() if self.given is None else {name: self.given[f"{key}_{name}"] for name in self.shapes}
+        """The weights called `key`, float64: the same at every call."""
+        if key not in self.kept:
+            given = self.given
+            self.kept[key] = self.drawn() if given is None else {n: given[f"{key}_{n}"] for n in self.shapes}
+        return self.kept[key]
 
     def drawn(self) -> dict[str, np.ndarray]:
         """Normal with standard deviation 0.1, cut at two of them; biases 0.1."""

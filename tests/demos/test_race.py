@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from demos import descent
+from demos import descent, race
+from demos.report import Report
+from tinygrad_edu import viz
 
 # the mean loss at 0, 1, 10, 100 and 500 updates, with the faults, measured with an independent implementation
 LOSSES = {
@@ -70,3 +72,14 @@ def test_cut_normal_is_cut_and_not_clamped():
     assert abs(values).max() < 0.2
     assert np.unique(values).size == 4000
     assert values.std() == pytest.approx(0.088, abs=0.003)
+
+
+def test_drawn_weights_are_the_same_for_the_same_name(monkeypatch, tmp_path):
+    monkeypatch.setenv("TINYGRAD_EDU_DATA", str(tmp_path))
+    start = descent.Start(Report("any", viz.Page("title"), tmp_path, seed=5), "fc_race_init.npz", race.SHAPES)
+    first = start("handout0")
+    assert start.given is None
+    assert start("handout0") is first
+    assert not np.array_equal(start("handout1")["W1"], first["W1"])
+    assert not np.array_equal(start.drawn()["W1"], start.drawn()["W1"])
+    assert (first["b1"] == 0.1).all()
