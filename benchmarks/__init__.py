@@ -1,1 +1,1 @@
-"""Benchmarks against the peers, as ratios: `python -m benchmarks tape`."""
+"""Benchmarks against the peers, as ratios: `python -m benchmarks`, or one of them by name."""
