@@ -21,15 +21,16 @@ ROW, SECONDS = "D4", 120
 
 LAMBDAS = (0.0, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 1e-1)
 KEEPS = (1.0, 0.9, 0.8, 0.6, 0.5, 0.4, 0.2)
-# (penalty, network) -> elsewhere, and penalty -> reported, at each lambda
-ELSEWHERE = {("L2", "784-10"): ".9216 .9210 .9188 .9168 .9054 .8951 .7292",
+# (kind, network) -> test accuracy measured elsewhere, for each lambda or share kept (off while testing / left on)
+PENALTIES = {("L2", "784-10"): ".9216 .9210 .9188 .9168 .9054 .8951 .7292",
              ("L1", "784-10"): ".9216 .9180 .9069 .8979 .8182 .7091 .3058",
              ("L2", "784-30-10"): ".9469 .9456 .9412 .9348 .9039 .8850 .3781",
              ("L1", "784-30-10"): ".9469 .9420 .9148 .8959 .7466 .1009 .1068"}  # fmt: skip
-REPORTED = {"L1": ".9177 .9180 .9101 .8909 .8549 .1135 .1135", "L2": ".9177 .9167 .9182 .9186 .9129 .9123 .8175"}
-DROPPED = {"784-10": ("- .9163/.9178 - - .9086/.8729 - .8811/.7431"),
-           "784-30-10": "- .9443/.9327 .9383/.9168 .9322/.8754 .9262/.8386 .9207/.7940 .8992/.5765"}  # fmt: skip
-REPORTED_DROPOUT = ".9177 .9068 .8945 .8545 .8225 .7582 .4825"
+DROPPED = {("dropout", "784-10"): "- .9163/.9178 - - .9086/.8729 - .8811/.7431",
+           ("dropout", "784-30-10"): "- .9443/.9327 .9383/.9168 .9322/.8754 .9262/.8386 .9207/.7940 .8992/.5765",
+           }  # fmt: skip
+REPORTED = {"L2": ".9177 .9167 .9182 .9186 .9129 .9123 .8175", "L1": ".9177 .9180 .9101 .8909 .8549 .1135 .1135",
+            "dropout": ".9177 .9068 .8945 .8545 .8225 .7582 .4825"}  # fmt: skip
 # 784-100-10 on 1,000 pictures: (penalty, lambda or share kept) -> elsewhere, two seeds
 SMALL = {("none", 0.0): ".8734 .8821", ("L2", 1e-3): ".8749 .8850", ("L2", 5e-3): ".8808 .8874",
          ("L2", 1e-2): ".8800 .8862", ("L1", 1e-4): ".8737 .8828", ("L1", 5e-4): ".8704 .8708",
@@ -66,8 +67,8 @@ def penalised(model: nn.Module, kind: str, strength: float, outputs: tg.Tensor, 
 def trained(data: Images, sizes: Any, kind: str, amount: float, seed: int, epochs: int, **how: Any) -> Classifier:
     """One network; `amount` is lambda, or for dropout the share of units kept."""
     tg.manual_seed(seed)
-    hidden = how.get("hidden", nn.Sigmoid)
-    model = network(*sizes, keep=amount if kind == "dropout" else 1.0, hidden=hidden)
+    keep = amount if kind == "dropout" else 1.0
+    model = network(*sizes, keep=keep, hidden=how.get("hidden", nn.Sigmoid))
     reader = Classifier(model, data.train, data.test, partial(penalised, model, kind, amount), watched=1000)
     what = f"{'-'.join(map(str, sizes))} {kind} {amount:g}"
     reader.fit(optim.SGD(model.parameters(), lr=how.get("lr", 0.5)), epochs, how.get("batch", 100), what=what)
@@ -88,60 +89,39 @@ def run(report: Report) -> None:
     few = data.first(1000, 10000)
     data = data.first(1000, 360) if report.fast else data.first(55000, 10000)
     report.text(f"Softmax and cross-entropy, plain steps of 0.5, batches of 100, five epochs; seed {report.seed}.")
-    found = penalties(report, data)
-    kept = dropouts(report, data)
+    found = sweep(report, data, "lambda", LAMBDAS, PENALTIES)
+    kept = sweep(report, data, "share of units kept", KEEPS, DROPPED)
     report.text(SLIPS)
     report.figure("regularisation", plot(found, kept), "Test accuracy; a cross marks networks that give one answer.")
     small(report, few.first(200, 360) if report.fast else few, data.real and not report.fast)
 
 
-def penalties(report: Report, data: Images) -> dict[str, list[tuple[float, float, bool]]]:
-    """Every penalty at every lambda, on both networks: lambda, test accuracy, collapsed."""
-    report.heading("Penalties")
-    found: dict[str, list[tuple[float, float, bool]]] = {}
-    rows = [[f"{strength:g}"] for strength in LAMBDAS]
-    header = ["lambda"]
-    for (kind, name), elsewhere in ELSEWHERE.items():
-        sizes = tuple(map(int, name.split("-")))
-        series = found[f"{kind} {name}"] = []
-        for row, strength, theirs in zip(rows, LAMBDAS, elsewhere.split(), strict=True):
-            reader = trained(data, sizes, kind, strength, report.seed, 1 if report.fast else 5)
-            _, accuracy, predicted = reader.evaluate(data.test)
-            collapsed = constant(predicted)
-            series.append((strength, accuracy, collapsed))
-            row += [short(accuracy) + (f" (all {predicted[0]})" if collapsed else ""), theirs]
+def sweep(report: Report, data: Images, what: str, amounts: Any, columns: Any) -> dict[str, list[Any]]:
+    """Every column at every amount: (amount, test accuracy, whether the network has collapsed)."""
+    rows, header, found = [[f"{amount:g}"] for amount in amounts], [what], {}
+    for (kind, name), elsewhere in columns.items():
         header += [f"{name}, {kind}", "elsewhere"]
-    for kind, reported in REPORTED.items():
+        for row, amount, theirs in zip(rows, amounts, elsewhere.split(), strict=True):
+            sizes = tuple(map(int, name.split("-")))
+            reader = trained(data, sizes, kind, amount, report.seed, 1 if report.fast else 5)
+            _, accuracy, predicted = reader.evaluate(data.test)
+            found.setdefault(f"{kind} {name}", []).append((amount, accuracy, constant(predicted)))
+            row += [short(accuracy) + (f" (all {predicted[0]})" if constant(predicted) else ""), theirs]
+            if kind == "dropout":
+                wrong = left_on(reader)
+                found.setdefault(f"{kind} {name}, left on", []).append((amount, wrong, False))
+                row[-2] += f"/{short(wrong)}"
+    for kind in dict.fromkeys(kind for kind, _ in columns):
         header.append(f"reported, {kind}")
-        for row, theirs in zip(rows, reported.split(), strict=True):
+        for row, theirs in zip(rows, REPORTED[kind].split(), strict=True):
             row.append(theirs)
-    marked = [i for i in range(len(LAMBDAS)) if any(series[i][2] for series in found.values())]
-    report.table(header, rows, marked=marked, caption="Test accuracy. Set off: a network gives one answer to all.")
-    report.number("penalties", found)
-    if data.real and not report.fast:
+    marked = [i for i in range(len(amounts)) if any(series[i][2] for series in found.values())]
+    caption = "Test accuracy: dropout off while testing / left on." if kind == "dropout" else "Test accuracy."
+    report.table(header, rows, marked=marked, caption=f"{caption} Set off: a network gives one answer to all.")
+    report.number(what, found)
+    if data.real and not report.fast and "L1 784-30-10" in found:
         fallen = sum(collapsed for _, _, collapsed in found["L1 784-30-10"])
         report.bar("784-30-10 with L1: networks that collapsed", fallen, at_least=1)
-    return found
-
-
-def dropouts(report: Report, data: Images) -> dict[str, list[tuple[float, float, bool]]]:
-    """Dropout, as it should be and left on while testing."""
-    report.heading("Dropout")
-    rows = [[f"{keep:g}"] for keep in KEEPS]
-    found: dict[str, list[tuple[float, float, bool]]] = {}
-    for name, elsewhere in DROPPED.items():
-        for row, keep, theirs in zip(rows, KEEPS, elsewhere.split(), strict=True):
-            sizes = tuple(map(int, name.split("-")))
-            reader = trained(data, sizes, "dropout", keep, report.seed, 1 if report.fast else 5)
-            right, wrong = reader.evaluate(data.test)[1], left_on(reader)
-            row += [f"{short(right)}/{short(wrong)}", theirs]
-            found.setdefault(name, []).append((keep, right, False))
-            found.setdefault(f"{name}, left on", []).append((keep, wrong, False))
-    for row, theirs in zip(rows, REPORTED_DROPOUT.split(), strict=True):
-        row.append(theirs)
-    header = ["share kept", "784-10 (pixels)", "elsewhere", "784-30-10 (hidden)", "elsewhere", "reported"]
-    report.table(header, rows, caption="Test accuracy: dropout off while testing / left on.")
-    report.number("dropout", found)
     return found
 
 
@@ -173,7 +153,8 @@ def small(report: Report, data: Images, bars: bool) -> None:
 def plot(found: dict[str, Any], kept: dict[str, Any]) -> Any:
     """Accuracy by lambda, and by the share kept."""
     drawn = plots.figure(10, 3.8)
-    for axis, panel, label in zip(drawn.subplots(1, 2), (found, kept), ("lambda", "share of units kept"), strict=True):
+    panels = {"lambda": found, "share of units kept": kept}
+    for axis, (label, panel) in zip(drawn.subplots(1, 2), panels.items(), strict=True):
         for (name, series), (dash, marker, color) in zip(panel.items(), plots.LINES, strict=True):
             places, accuracies = np.array([[x, 100 * y] for x, y, _ in series]).T
             axis.plot(places, accuracies, dash, marker=marker, markersize=4, color=color, label=name)

@@ -76,12 +76,12 @@ def test_the_costs_of_knowing_nothing_and_the_curves(ran):
 def test_sweeps_mark_exactly_the_networks_with_one_answer(ran):
     found = ran("regularisation", data=False).numbers
     shares = np.bincount(digits().test.targets.numpy(), minlength=10) / 360
-    fallen = [accuracy for series in found["penalties"].values() for _, accuracy, collapsed in series if collapsed]
-    assert len(found["penalties"]) == 4
+    fallen = [accuracy for series in found["lambda"].values() for _, accuracy, collapsed in series if collapsed]
+    assert len(found["lambda"]) == 4
     assert all(np.isclose(accuracy, shares).any() for accuracy in fallen)
-    strongest = found["penalties"]["L1 784-10"][-1][1]
-    assert strongest < found["penalties"]["L1 784-10"][0][1]
-    assert len(found["dropout"]["784-30-10, left on"]) == len(regularisation.KEEPS)
+    strongest = found["lambda"]["L1 784-10"][-1][1]
+    assert strongest < found["lambda"]["L1 784-10"][0][1]
+    assert len(found["share of units kept"]["dropout 784-30-10, left on"]) == len(regularisation.KEEPS)
     assert set(found["small"]) == {f"{kind} {amount:g}" for kind, amount in regularisation.SMALL}
 
 
