@@ -39,7 +39,7 @@ SLIPS = """
 The report's .1135 is the share of ones among the test pictures: its network collapsed and answers "1" to everything,
 because ones are the commonest pictures it saw. Which class wins depends on the biases, so we look for a constant
 answer and not for a number. A collapse needs a hidden layer: its outputs shrink together with the weights behind it.
-With an L1 of 0.1 the weights are not 0 but jump across it, by 0.05 in each step, and the answers are noise.
+With an L1 of 0.1 the weights jump across 0, by 0.05 in each step; whether one answer is left or noise is chance.
 The report does not define lambda; ours is the factor of w (L2) or of the sign of w (L1) in the gradient, biases free.
 Its dropout figures fall as low as they do because dropout was left on while testing: compare our right-hand numbers.
 With 55,000 pictures and a network this small there is nothing to regularise. With 1,000 there is.
