@@ -1,13 +1,19 @@
-"""The Python blocks of README.md and CONTRIBUTING.md run, and print what the block after them shows."""
+"""The Python blocks of README.md, CONTRIBUTING.md and docs/ run, and print what the block after them shows."""
 
 import contextlib
 import io
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+HOMEWORK = ("exercise", "anna", "anna2")
+PAGES = [f"docs/{file.name}" for file in sorted((ROOT / "docs").glob("*.md"))]
 BLOCKS = re.compile(r"```python\n(.*?)```(?:\s*```text\n(.*?)```)?", re.DOTALL)
 
 
@@ -52,7 +58,53 @@ def test_contributing_adds_an_op_that_works() -> None:
         registry.pop("softsign", None)
 
 
-def test_links_of_the_readme_lead_somewhere() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.fixture
+def _leaves_nothing() -> Iterator[None]:
+    """Neither primitives nor modules stay."""
+    from tinygrad_edu.engine.primitive import registry
+
+    before = set(registry)
+    yield
+    for name in registry.keys() - before:
+        del registry[name]
+    for name in HOMEWORK:
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.usefixtures("_leaves_nothing")
+def test_teaching_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One folder, one session; a block that begins with the name of a file is that file."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    scope = {"__name__": "__main__"}
+    for number, (code, shown) in enumerate(blocks("docs/teaching.md")):
+        title = re.match(r"# (\w+\.py)\n", code)
+        file = tmp_path / (title[1] if title else f"block_{number}.py")
+        file.write_text(code, encoding="utf-8")
+        if not title:
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                exec(compile(code, str(file), "exec"), scope)
+            assert without_errors(printed.getvalue()) == without_errors(shown), file
+    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--gradients=ci", "test_softplus.py"]
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    plug_in = [] if installed() else ["-p", "tinygrad_edu.testing.plugin"]
+    ran = subprocess.run([sys.executable, *command, *plug_in], capture_output=True, text=True, cwd=tmp_path)
+    assert "1 passed" in ran.stdout, ran.stdout + ran.stderr
+
+
+def without_errors(text: str) -> str:
+    """Without measured errors, which depend on the machine."""
+    return re.sub(r"\d\.\de-\d+", "~", text.rstrip())
+
+
+def installed() -> bool:
+    """Whether pytest finds the plug-in by itself."""
+    return any(e.name == "tinygrad_edu.testing.plugin" for e in entry_points(group="pytest11"))
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *PAGES])
+def test_links_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
-        assert (ROOT / target).exists(), target
+        assert ((ROOT / page).parent / target).exists(), target
