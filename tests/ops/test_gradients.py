@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tinygrad_edu as tg
+from tinygrad_edu import ops
 from tinygrad_edu.engine.primitive import registry
 from tinygrad_edu.testing import calls, cases
 from tinygrad_edu.testing.cases import flat
@@ -43,3 +45,21 @@ def test_inputs_without_a_gradient_have_slope_zero(op, data):
     found = differences(outputs, [call.inputs[i].astype(float) for i in wanted])
     assert found.known.all()
     assert not found.value.any()
+
+
+@pytest.mark.parametrize("leaf", [True, False])
+def test_the_gradient_of_a_weight_comes_in_rows_without_a_copy(leaf):
+    """Of `x @ w`, and of the `x @ w.T` of a linear layer."""
+    x = np.random.default_rng(0).standard_normal((5, 3))
+    gradient = {}
+    w = tg.tensor(np.random.default_rng(1).standard_normal((3, 4) if leaf else (4, 3)), requires_grad=True)
+    z = tg.tensor(x) @ (w if leaf else ops.mT(w))
+    g = np.random.default_rng(2).standard_normal(z.shape)
+    node = z._edge
+    node.plan.pull(node, g, gradient, {})
+    (found,) = gradient.values()
+    expected = x.T @ g
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert (found if leaf else found.T).flags.c_contiguous
+    z.backward(tg.tensor(g))
+    np.testing.assert_allclose(w.grad.numpy(), expected if leaf else expected.T, rtol=1e-12)

@@ -23,7 +23,7 @@ import numpy as np
 
 from tinygrad_edu.engine.errors import wrong_gradient
 from tinygrad_edu.engine.rule import Bound, Rule, fetch, slot_of
-from tinygrad_edu.engine.value import Value
+from tinygrad_edu.engine.value import Leaf, Value
 
 if TYPE_CHECKING:
     from tinygrad_edu.engine.node import Edge, Node
@@ -61,7 +61,7 @@ class Plan:
             "times": times,
             "checked": checked,
         }
-        scope.update(add=add, buffer_for=buffer_for)
+        scope.update(add=add, buffer_for=buffer_for, Leaf=Leaf)
         fused = op.fused if op.fused and any(op.input_name(i) in op.fused[0] for i in needs) else None
         if fused:
             names.update(inspect.signature(fused[1]).parameters)
@@ -99,7 +99,7 @@ class Plan:
         lines = [f"{', '.join(parts)} = fused({arguments})"]
         for i in (op.inputs.index(n) for n in inputs):
             if i in needs:
-                lines.append(f"add(table, edges[{i}], checked(r_{i}, edges[{i}], node, False))")
+                lines.append(f"add(table, edges[{i}], checked(r_{i}, edges[{i}], node, {op.broadcasts}))")
         return lines
 
 

@@ -6,6 +6,7 @@ A rule is a plain function whose parameter names say what it needs:
     x, y, ...            an input of the primitive, by name; z is the output
     z0, z1, ...          one output of several: the others are not kept
     x_shape, x_dtype     always known, nothing is saved for them (also z_shape, z_dtype)
+    x_leaf               whether the input is a leaf, whose gradient is kept
     dim, ...             a static parameter of the call
     i                    for `*inputs`: which of them the gradient is asked for
     buffer               in an `into` kernel: the array to add the gradient to
@@ -22,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_edu.engine.value import Leaf
 from tinygrad_edu.engine.where import PACKAGE
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def bind(op: Primitive, fn: Callable[..., Any], position: int = 0) -> Bound:
     parts = [fetch(op, name, position) for name in inspect.signature(fn).parameters]
     source = f"lambda g, s, node: rule({', '.join(parts)})"
     # A file name inside the package: the lambda is no line of the user's
-    return eval(compile(source, f"{PACKAGE}<rule of {op.name}>", "eval"), {"rule": fn})
+    return eval(compile(source, f"{PACKAGE}<rule of {op.name}>", "eval"), {"rule": fn, "Leaf": Leaf})
 
 
 def slot_of(op: Primitive, name: str) -> int | None:
@@ -113,6 +115,8 @@ def fetch(op: Primitive, name: str, position: int = 0) -> str:
             return f"tuple(e.{what} for e in node.inputs[{first}:])"
         if owner in op.inputs:
             return f"node.inputs[{op.inputs.index(owner)}].{what}"
+    if what == "leaf" and owner in op.inputs:
+        return f"(node.inputs[{op.inputs.index(owner)}].__class__ is Leaf)"
     known = ["g", "z", *op.inputs, *op.statics]
     raise TypeError(
         f"a rule of {op.name} asks for {name!r}, but {op.name} has only {', '.join(known)} "
