@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator
+from typing import Any
 from unittest import mock
 
-from museum import Exhibit, called, in_force
+import numpy as np
+from museum import Exhibit, agrees_at, called, in_force, moves
 
+import tinygrad_edu as tg
 from tinygrad_edu.testing import GradientError, checking
 
 
@@ -39,3 +42,28 @@ def by_the_naive_test(exhibit: type[Exhibit]) -> bool:
         except AssertionError:
             return True
     return False
+
+
+@functools.cache
+def at_a_random_point(exhibit: type[Exhibit]) -> bool:
+    """Whether one test for all notices: `agrees_at` a random point, of the very shape in which the kit found it."""
+    error = by_the_kit(exhibit)
+    assert error is not None
+    rng = np.random.default_rng(0)
+    inputs = [rng.uniform(0, 1, x.shape) if moves(x) else tensor(x) for x in error.case.inputs]
+
+    def first_output(*xs: Any) -> Any:
+        z = called(error.case.subject.fn)(*xs)
+        return z[0] if isinstance(z, tuple) else z
+
+    with in_force(exhibit):
+        try:
+            agrees_at(first_output, *inputs)
+        except Exception:  # a walk that breaks down is noticed as well
+            return True
+    return False
+
+
+def tensor(value: Any) -> Any:
+    """Arrays as tensors, anything else as it is."""
+    return tg.tensor(value) if isinstance(value, np.ndarray) else value

@@ -59,9 +59,10 @@ def called(op: Any) -> Callable[..., Any]:
 
 def summed(f: Callable[..., Any], *inputs: Any) -> list[np.ndarray]:
     """The gradients of f(*inputs).sum() for the arrays of floats among the inputs."""
-    given = [tg.tensor(x, requires_grad=True) if _moves(x) else x for x in inputs]
+    given = [tg.tensor(x, requires_grad=True) if moves(x) else x for x in inputs]
     f(*given).sum().backward()
-    return [x.grad.numpy() for x in given if isinstance(x, tg.Tensor) and x.requires_grad]
+    leaves = [x for x in given if isinstance(x, tg.Tensor) and x.requires_grad]
+    return [np.zeros(x.shape) if x.grad is None else x.grad.numpy() for x in leaves]
 
 
 def quotients(f: Callable[..., Any], *inputs: Any, eps: float = 1e-6) -> list[np.ndarray]:
@@ -69,11 +70,11 @@ def quotients(f: Callable[..., Any], *inputs: Any, eps: float = 1e-6) -> list[np
 
     def total(*xs: Any) -> float:
         with tg.no_grad():
-            return f(*(tg.tensor(x) if _moves(x) else x for x in xs)).sum().item()
+            return f(*(tg.tensor(x) if moves(x) else x for x in xs)).sum().item()
 
     found = []
     for k, x in enumerate(inputs):
-        if not _moves(x):
+        if not moves(x):
             continue
         slopes = np.zeros_like(x)
         for at in np.ndindex(x.shape):
@@ -92,5 +93,6 @@ def agrees_at(f: Callable[..., Any], *inputs: Any, eps: float = 1e-6, atol: floa
         np.testing.assert_allclose(found, expected, rtol=atol, atol=atol)
 
 
-def _moves(x: Any) -> bool:
+def moves(x: Any) -> bool:
+    """Whether it is an array of numbers that get a gradient."""
     return isinstance(x, np.ndarray) and x.dtype.kind == "f"

@@ -26,9 +26,12 @@ HEAD = """\
 # The museum of wrong gradients
 
 Gradients that were wrong in libraries and courses that people trust. Each exhibit is the defect, written with this
-library; a test of the usual kind; and the line of `tinygrad_edu.testing` that catches it, with what it says. The
-exhibits are code in `tests/museum/`, from which this page is made, and they run: of {count}, the kit catches all, and
-the usual tests miss {missed}. In {engine} of them the rules are right and the walk over the graph is wrong.
+library; a test of the usual kind; and the line of `tinygrad_edu.testing` that catches it, with what it says. In
+{engine} of them the rules are right and the walk over the graph is wrong.
+
+The exhibits are code in `tests/museum/`, from which this page is made, and they run: of {count}, the kit catches all, and
+the usual tests miss {missed}. Those were chosen to show how such a thing gets through; one usual test for all of them,
+at a random point of the very shape in which the kit found the defect, still misses {random}.
 
 "DeZero 0.0.13" means that the gradient was computed with that version and found wrong; "reported in" means that the
 report was read. `agrees_at(f, x)` is the test that most projects have: the gradients of `f(x).sum()` against central
@@ -55,7 +58,8 @@ def text() -> str:
     """The page."""
     missed = sum(not caught.by_the_naive_test(e) for e in EXHIBITS)
     engine = sum(e.mutant != "" for e in EXHIBITS)
-    parts = [HEAD.format(count=len(EXHIBITS), missed=missed, engine=engine)]
+    random = sum(not caught.at_a_random_point(e) for e in EXHIBITS)
+    parts = [HEAD.format(count=len(EXHIBITS), missed=missed, engine=engine, random=random)]
     for title, room in ROOMS.items():
         parts.append(f"## {title}\n")
         parts += [shown(e) for e in EXHIBITS if e.__module__ == room.__name__]
