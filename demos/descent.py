@@ -102,6 +102,11 @@ class Start:
             self.kept[key] = self.drawn() if given is None else {n: given[f"{key}_{n}"] for n in self.shapes}
         return self.kept[key]
 
+    @property
+    def what(self) -> str:
+        """What tables call these weights."""
+        return "given weights" if self.given is not None else "drawn weights"
+
     def drawn(self) -> dict[str, np.ndarray]:
         """Normal with standard deviation 0.1, cut at two of them; biases 0.1."""
         return {n: np.full(s, 0.1) if "b" in n else cut_normal(self.generator, s) for n, s in self.shapes.items()}

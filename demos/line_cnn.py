@@ -49,13 +49,13 @@ def plain_steps(report: Report, model: nn.Sequential, data: Any, start: Start, e
     """Steps of 0.1, from the given weights and from draws of the same rule."""
     report.heading("2018: plain steps of 0.1, cross-entropy")
     fit = partial(classify, loss=F.binary_cross_entropy, data=data, optimizer=partial(optim.SGD, lr=0.1), limit=300)
-    found = fit(model, what="given weights")
+    found = fit(model, what=start.what)
     draws = 2 if report.fast else 8
     counts = [fit(with_weights(network(), start.drawn()), what=f"draw {k + 1}").solved or 301 for k in range(draws)]
     span = f"{min(counts)}..{max(counts)}"
     report.table(
         ["updates to 64 of 64", "ours", "elsewhere", "reported"],
-        [["from the given weights", found.count, 20, ""], [f"{draws} draws", span, "14..39 (8 draws)", "16"]],
+        [[f"from the {start.what}", found.count, 20, ""], [f"{draws} draws", span, "14..39 (8 draws)", "16"]],
     )
     rows = [[k, f"{found.losses[k]:.10f}", value] for k, value in LOSSES.items() if k < len(found.losses)]
     report.table(["updates", "loss", "elsewhere"], rows)

@@ -107,11 +107,11 @@ def second_course(report: Report, data: Any, start: Start, exact: bool) -> None:
         report.number(f"second course, {name}", {"count": shown[name].solved, "draws": counts, "summed": summed.solved,
                                                   "losses": shown[name].losses[:101]})  # fmt: skip
         same_count(report, name, shown[name], given if exact and given <= longer else None)
-    header = ["updates to 64 of 64", "given weights", "elsewhere", f"drawn, median of {draws}", "elsewhere",
+    header = ["updates to 64 of 64", start.what, "elsewhere", f"drawn, median of {draws}", "elsewhere",
               "reported", "losses summed"]  # fmt: skip
     report.table(header, rows, caption=f"never: not within {limit:,} updates; elsewhere the median had no such limit.")
     for loss in LOSSES if not report.fast else ():
         saved = medians[f"sigmoid_{loss}"] - medians[f"relu_{loss}"]
         report.bar(f"{loss}: updates that ReLU saves, by the medians", saved, at_least=1)
     report.text(LESSON)
-    report.figure("race_2018", plots(shown), "From the given weights: loss and share of right answers.")
+    report.figure("race_2018", plots(shown), f"From the {start.what}: loss and share of right answers.")

@@ -57,7 +57,7 @@ def run(report: Report) -> None:
         rows.append([name, found.count, elsewhere or "never", reported, f"{found.losses[-1]:.9f}"])
         same_count(report, name, found, elsewhere if start.given is not None else None)
         report.number(name, {"count": found.solved, "losses": found.losses[:1001], "last": found.losses[-1]})
-    report.table(["updates to 4 of 4", "given weights", "elsewhere", "reported, other weights", "last loss"], rows)
+    report.table(["updates to 4 of 4", start.what, "elsewhere", "reported, other weights", "last loss"], rows)
     curves = plots(runs, "loss (mean over the four, nats)")
     report.figure("xor", curves, "A long plateau at log 2 = 0.693 (summed, the report's 2.77), and then the step.")
     caption = "The four points as the hidden layer sees them, and the line where the output is one half."

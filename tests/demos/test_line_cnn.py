@@ -24,5 +24,6 @@ def test_without_data_it_says_so_and_still_learns(ran):
     assert done.bars == []
     assert "drawn by the same rule" in done.page
     assert "initial weights are not here" in done.page
+    assert "drawn weights" in done.page
     assert all(count <= 300 for count in done.numbers["batch normalisation"])
     assert done.numbers["plain"]["losses"][-1] < done.numbers["plain"]["losses"][0]

@@ -63,6 +63,7 @@ def test_without_data_it_says_what_it_used_and_holds_no_bar(ran):
     assert done.bars == []
     assert "drawn by the same rule" in done.page
     assert "initial weights are not here" in done.page
+    assert "drawn weights" in done.page
     first = done.numbers["first course, relu_ce"]["losses"]
     assert first[-1] < first[0] / 2
 

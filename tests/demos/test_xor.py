@@ -32,6 +32,7 @@ def test_without_data_it_says_so_and_the_proof_still_holds(ran):
     done = ran("xor", data=False)
     assert done.code == 0
     assert "initial weights are not here" in done.page
+    assert "drawn weights" in done.page
     assert len(done.bars) == 4
 
 
