@@ -29,7 +29,7 @@ Gradients that were wrong in libraries and courses that people trust. Each exhib
 library; a test of the usual kind; and the line of `tinygrad_edu.testing` that catches it, with what it says. In
 {engine} of them the rules are right and the walk over the graph is wrong.
 
-The exhibits are code in `tests/museum/`, from which this page is made, and they run: of {count}, the kit catches all, and
+The exhibits are code in `tests/museum/`, from which this page is made, and they run: the kit catches all {count}, and
 the usual tests miss {missed}. Those were chosen to show how such a thing gets through; one usual test for all of them,
 at a random point of the very shape in which the kit found the defect, still misses {random}.
 
