@@ -142,7 +142,7 @@ def smallest(drawn: Strategy[Case], error: GradientError) -> GradientError:
         return broken(case, error.property) is not None
 
     quiet = hypothesis.settings(
-        max_examples=200,
+        max_examples=100,
         derandomize=True,
         database=None,
         deadline=None,
