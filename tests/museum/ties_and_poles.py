@@ -233,7 +233,7 @@ class ExponentialsOverflow(Exhibit):
     The gradient is softmax(x), computed as exp(x) / sum(exp(x)): for x of about 700 that is inf / inf.
     """
 
-    seen = "first versions of softmax in many courses"
+    seen = "the usual first version of softmax, which exponentiates without a shift"
     right = staticmethod(lambda x: tg.logsumexp(x, 0))
     cause = "the gradient is NaN"
 
@@ -304,7 +304,7 @@ class ToleranceHidesIt(Exhibit):
     look closely.  Rules can be tested in float64, where a wrong fifth digit shows.
     """
 
-    seen = "tests of several courses, which accept errors of 1e-2 and more"
+    seen = "tests that difference in float32, and accept errors of 1e-2 and more"
     right = staticmethod(lambda x: tg.ops.erf(x))
     cause = "right to about [56] digits: is a constant rounded"
 
