@@ -65,31 +65,28 @@ def _neighbours(per_group: int, wide: int, dilation: Pair, groups: int) -> int:
 
 
 @jit(inner=True)
-def _pack_weights(w: Array, groups: int, turned: bool, width: int) -> Array:
+def _pack_weights(w: Array, groups: int, turned: int, width: int) -> Array:
     """w as (groups, panels, taps, width): columns are the outputs of a group, with zeros after the last.
 
     Turned round, inputs are outputs and the kernel is read backwards.
     """
     _, inputs, high, wide = w.shape
-    outputs = w.shape[0] // groups
+    outputs, area = w.shape[0] // groups, high * wide
+    next_output, next_input, step = inputs * area, area, 1
     if turned:
-        outputs, inputs = inputs, outputs
-    shape = (groups, -(-outputs // width), high * wide * inputs, width)
-    panels = aligned(shape[0] * shape[1] * shape[2] * width, w).reshape(shape)
+        outputs, inputs, next_output, next_input, step = inputs, outputs, area, inputs * area, -1
+    shape = (groups, -(-outputs // width), area * inputs, width)
+    memory, flat, at = aligned(shape[0] * shape[1] * shape[2] * width, w), w.reshape(w.size), 0
     for g in range(groups):
-        for q in range(shape[1]):
-            for c in range(inputs):
-                for i in range(high):
-                    for j in range(wide):
-                        row, first = panels[g, q, (i * wide + j) * inputs + c], q * width
-                        for o in range(min(width, outputs - first)):
-                            if turned:
-                                row[o] = w[g * inputs + c, first + o, high - 1 - i, wide - 1 - j]
-                            else:
-                                row[o] = w[g * outputs + first + o, c, i, j]
-                        for o in range(outputs - first, width):
-                            row[o] = 0
-    return panels
+        start = g * outputs * inputs * area + (area - 1 if turned else 0)
+        for first in range(0, outputs, width):
+            for tap in range(area):
+                for c in range(inputs):
+                    source = start + first * next_output + c * next_input + tap * step
+                    for o in range(width):
+                        memory[at] = flat[source + o * next_output] if first + o < outputs else 0
+                        at += 1
+    return memory.reshape(shape)
 
 
 @jit
@@ -97,7 +94,7 @@ def convolve(
     x: Array, w: Array, y: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int, width: Width
 ) -> None:
     """y = the convolution of x with w."""
-    panels = _pack_weights(w, groups, False, tile_columns(tile_shape(x, width)))
+    panels = _pack_weights(w, groups, 0, tile_columns(tile_shape(x, width)))
     _convolve_images(tile_shape(x, width), x, panels, y, (w.shape[2], w.shape[3]), stride, padding, dilation)
 
 
@@ -109,7 +106,7 @@ def convolve_turned(
     (top, bottom), (left, right) = padding
     down, along = dilation[0] * (w.shape[2] - 1), dilation[1] * (w.shape[3] - 1)
     around = ((down - top, down - bottom), (along - left, along - right))
-    panels = _pack_weights(w, groups, True, tile_columns(tile_shape(x, width)))
+    panels = _pack_weights(w, groups, 1, tile_columns(tile_shape(x, width)))
     _convolve_images(tile_shape(x, width), y, panels, x, (w.shape[2], w.shape[3]), stride, around, dilation)
 
 

@@ -13,6 +13,7 @@ from .pool import average_loop, gather_loop, max_pool_loop, scatter_loop, spread
 from .registry import Array
 
 Pair = tuple[int, int]
+Width = tuple[int, ...]
 
 
 @jit
@@ -23,10 +24,10 @@ def _pixels(x: Array) -> Array:
 
 @jit
 def max_pool2d_into(
-    x: Array, values: Array, places: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
+    x: Array, values: Array, places: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, width: Width
 ) -> None:
     """The largest entry of every window of x, and its place."""
-    max_pool_loop(x, kernel, stride, padding, dilation, values, places)
+    max_pool_loop(x, kernel, stride, padding, dilation, values, places, width)
 
 
 @jit
@@ -50,15 +51,15 @@ def check_places(places: Array, pixels: int) -> None:
 
 
 @jit
-def average_windows_into(x: Array, out: Array, rows: Array, columns: Array, divisor: Array) -> None:
+def average_windows_into(x: Array, out: Array, rows: Array, columns: Array, divisor: Array, width: Width) -> None:
     """out = the sum of every window of x, divided by its divisor."""
-    average_loop(x, rows, columns, divisor, out)
+    average_loop(x, rows, columns, divisor, out, width)
 
 
 @jit
-def spread_windows_into(y: Array, x: Array, rows: Array, columns: Array, divisor: Array) -> None:
+def spread_windows_into(y: Array, x: Array, rows: Array, columns: Array, divisor: Array, width: Width) -> None:
     """x = every y divided by its divisor and added to all entries of its window."""
-    spread_loop(y, rows, columns, divisor, x)
+    spread_loop(y, rows, columns, divisor, x, width)
 
 
 @jit

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from .jit import jit
+from .part import part
 from .registry import Array, fresh, in_c_order, kernel, same_float
 from .tile import (
     FOUR,
@@ -53,7 +54,7 @@ def gemm(a: Array, b: Array, out: Array) -> None:
     # Measured: with few rows packing costs more than long jumps from row to row of b do.
     in_place = rows <= 24 or (rows <= 128 and columns * a.itemsize <= 1536 and (depth >= 64 or columns % width == 0))
     panel = aligned((min(depth, DEPTH) if not in_place else min(depth, width // columns + 1)) * width, a)
-    flat = b.reshape(b.size)
+    flat, (memory, down, along) = b.reshape(b.size), _strided(a)
     for first in range(0, max(depth, 1), DEPTH):
         last = min(first + DEPTH, depth)
         for j in range(0, columns, width):
@@ -66,7 +67,7 @@ def gemm(a: Array, b: Array, out: Array) -> None:
                 else:
                     steps, source, stride = last - at, panel, width
                     _pack(flat, columns, at, steps, j, width, panel)
-                _multiply(width, a, at, steps, source, stride, out, j, at > 0)
+                _multiply(width, memory, down, along, at, steps, source, stride, out, j)
                 at += steps
                 if at >= last:
                     break
@@ -85,12 +86,18 @@ def gemm_nt(a: Array, bt: Array, out: Array) -> None:
     if 8 * rows * columns * (depth + 64) <= 5 * (rows + 64) * -(-columns // width) * width * depth:
         _dots(dots_shape(a), a, bt, out)
         return
-    panel = aligned(min(depth, DEPTH) * width, a)
+    panel, (memory, down, along) = aligned(min(depth, DEPTH) * width, a), _strided(a)
     for first in range(0, max(depth, 1), DEPTH):
         steps = min(DEPTH, depth - first)
         for j in range(0, columns, width):
             _pack_transposed(bt, first, steps, j, width, panel)
-            _multiply(width, a, first, steps, panel, width, out, j, first > 0)
+            _multiply(width, memory, down, along, first, steps, panel, width, out, j)
+
+
+@jit(inner=True)
+def _strided(a: Array) -> Any:
+    """(the memory of a, the steps from row to row and from column to column in it): one type for all orders."""
+    return part(a, 0, (a.size,)), a.strides[0] // a.itemsize, a.strides[1] // a.itemsize
 
 
 @jit(inner=True)
@@ -103,22 +110,26 @@ def _width(a: Array, columns: int) -> int:
 
 @jit(inner=True)
 def _multiply(
-    width: int, a: Array, first: int, steps: int, b: Array, stride: int, out: Array, j: int, add: bool
+    width: int, a: Array, down: int, along: int, first: int, steps: int, b: Array, stride: int, out: Array, j: int
 ) -> None:
-    """Columns j, ... of out: a[:, first : first + steps] times rows of b, `stride` apart."""
+    """Columns j, ... of out: a[:, first : first + steps] times rows of b, `stride` apart; added but for the first.
+
+    The numbers of a lie `down` and `along` apart in its memory.
+    """
     if width == lanes(a):
-        _panel(tile_shape(a, ONE), a, first, steps, b, stride, out, j, add)
+        _panel(tile_shape(a, ONE), a, down, along, first, steps, b, stride, out, j)
     elif width == 2 * lanes(a):
-        _panel(tile_shape(a, TWO), a, first, steps, b, stride, out, j, add)
+        _panel(tile_shape(a, TWO), a, down, along, first, steps, b, stride, out, j)
     else:
-        _panel(tile_shape(a, FOUR), a, first, steps, b, stride, out, j, add)
+        _panel(tile_shape(a, FOUR), a, down, along, first, steps, b, stride, out, j)
 
 
 @jit(inner=True)
-def _panel(shape: Any, a: Array, first: int, steps: int, b: Array, stride: int, out: Array, j: int, add: bool) -> None:
-    """Columns j, ... of out: a[:, first : first + steps] times rows of b, `stride` apart."""
+def _panel(
+    shape: Any, a: Array, down: int, along: int, first: int, steps: int, b: Array, stride: int, out: Array, j: int
+) -> None:
+    """The same for one width."""
     rows, columns = out.shape
-    down, along = a.strides[0] // a.itemsize, a.strides[1] // a.itemsize
     for i in range(0, rows, tile_rows(shape)):
         lines, at, there = spaced(shape, i * down, down, rows - i), first * along, 0
         acc = zero(shape)
@@ -126,7 +137,7 @@ def _panel(shape: Any, a: Array, first: int, steps: int, b: Array, stride: int, 
             acc = fma(acc, a, lines, at, b, there)
             at += along
             there += stride
-        store(acc, out, spaced(shape, i * columns, columns, rows - i), j, rows - i, columns - j, add)
+        store(acc, out, spaced(shape, i * columns, columns, rows - i), j, rows - i, columns - j, first > 0)
 
 
 @jit(inner=True)

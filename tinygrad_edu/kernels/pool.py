@@ -16,7 +16,7 @@ import numpy as np
 from .jit import jit
 from .layout import channels_last, empty_channels_last
 from .registry import Array, kernel, same_float
-from .tile import ONE, TWO, divided, first_seen, lanes, larger, lowest, plus, row_shape, store, tile_columns, zero
+from .tile import divided, first_seen, larger, lowest, plus, row_shape, row_width, store, tile_columns, zero
 
 Pair = tuple[int, int]
 NOWHERE = -1
@@ -80,14 +80,11 @@ def _taps_inside(start: int, size: int, kernel: int, dilation: int) -> Any:
 
 @jit
 def max_pool_loop(
-    x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, values: Array, places: Array
+    x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, values: Array, places: Array, width: Any
 ) -> None:
-    """values, places (N, H', W', C) of x (N, H, W, C)."""
+    """values, places (N, H', W', C) of x (N, H, W, C); width is that of `row_width`, here and below."""
     for n in range(x.shape[0]):
-        if x.shape[3] > lanes(x):
-            _max_pool_image(row_shape(x, TWO), x[n], kernel, stride, padding, dilation, values[n], places[n])
-        else:
-            _max_pool_image(row_shape(x, ONE), x[n], kernel, stride, padding, dilation, values[n], places[n])
+        _max_pool_image(row_shape(x, width), x[n], kernel, stride, padding, dilation, values[n], places[n])
 
 
 @jit(inner=True)
@@ -135,7 +132,7 @@ def _(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_
     shape = (*x.shape[:2], *_sizes(x.shape[2:], kernel, stride, padding, dilation, ceil_mode))
     values, places = empty_channels_last(shape, x.dtype), empty_channels_last(shape, np.int32)
     rows, at = values.transpose(0, 2, 3, 1), places.transpose(0, 2, 3, 1)
-    max_pool_loop(channels_last(x), kernel, stride, padding, dilation, rows, at)
+    max_pool_loop(channels_last(x), kernel, stride, padding, dilation, rows, at, row_width(x.shape[1], x.itemsize))
     return values, places
 
 
@@ -284,13 +281,10 @@ def average_windows(x: Array, rows: Array, columns: Array, divisor: Array) -> Ar
 
 
 @jit
-def average_loop(x: Array, rows: Array, columns: Array, divisor: Array, out: Array) -> None:
+def average_loop(x: Array, rows: Array, columns: Array, divisor: Array, out: Array, width: Any) -> None:
     """out (N, H', W', C) = the means of the windows of x (N, H, W, C)."""
     for n in range(x.shape[0]):
-        if x.shape[3] > lanes(x):
-            _average_image(row_shape(x, TWO), x[n], rows, columns, divisor, out[n])
-        else:
-            _average_image(row_shape(x, ONE), x[n], rows, columns, divisor, out[n])
+        _average_image(row_shape(x, width), x[n], rows, columns, divisor, out[n])
 
 
 @jit(inner=True)
@@ -318,7 +312,8 @@ def _(x: Array, rows: Array, columns: Array, divisor: Array) -> Array:
     if not same_float(x, divisor):
         return average_windows.reference(x, rows, columns, divisor)
     out = empty_channels_last((*x.shape[:2], len(rows), len(columns)), x.dtype)
-    average_loop(channels_last(x), rows, columns, divisor, out.transpose(0, 2, 3, 1))
+    width = row_width(x.shape[1], x.itemsize)
+    average_loop(channels_last(x), rows, columns, divisor, channels_last(out), width)
     return out
 
 
@@ -347,15 +342,12 @@ def _check_windows(size: Any, rows: Array, columns: Array, divisor: Array) -> No
 
 
 @jit
-def spread_loop(g: Array, rows: Array, columns: Array, divisor: Array, out: Array) -> None:
+def spread_loop(g: Array, rows: Array, columns: Array, divisor: Array, out: Array, width: Any) -> None:
     """out (N, H, W, C) = zeros with g (N, H', W', C), divided, added to the windows."""
     for n in range(g.shape[0]):
         # One image after the other, so that its zeros are still in the cache.
         out[n].reshape(out.shape[1] * out.shape[2] * out.shape[3])[:] = 0
-        if g.shape[3] > lanes(g):
-            _spread_image(row_shape(g, TWO), g[n], rows, columns, divisor, out[n])
-        else:
-            _spread_image(row_shape(g, ONE), g[n], rows, columns, divisor, out[n])
+        _spread_image(row_shape(g, width), g[n], rows, columns, divisor, out[n])
 
 
 @jit(inner=True)
@@ -383,7 +375,8 @@ def _(g: Array, size: Pair, rows: Array, columns: Array, divisor: Array) -> Arra
         return spread_windows.reference(g, size, rows, columns, divisor)
     _check_windows(g.shape[2:], rows, columns, divisor)
     out = empty_channels_last((*g.shape[:2], *size), g.dtype)
-    spread_loop(channels_last(g), rows, columns, divisor, out.transpose(0, 2, 3, 1))
+    width = row_width(g.shape[1], g.itemsize)
+    spread_loop(channels_last(g), rows, columns, divisor, channels_last(out), width)
     return out
 
 

@@ -64,6 +64,12 @@ def tile_width(columns: int, itemsize: int) -> tuple[int, ...]:
     return min(speeds, key=lambda s: -(-columns // (len(s[0]) * lanes)) * len(s[0]) / s[1])[0]
 
 
+@functools.cache
+def row_width(columns: int, itemsize: int) -> tuple[int, ...]:
+    """The width of a row of that many columns, or of a part of them, for loops that keep one row in registers."""
+    return ONE if columns * itemsize <= shapes()[0] else TWO
+
+
 class Operation:
     """A function of `tile_code`, which imports numba, for compiled code to call: looked up when first compiled."""
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.kernels.conv import loop_for
+from tinygrad_edu.kernels.tile import row_width
 from tinygrad_edu.ops.pad import sources
 from tinygrad_edu.ops.pool import adaptive_windows, windows
 from tinygrad_edu.program.emit_moves import zeros
@@ -108,7 +109,7 @@ def emit_max_pool2d(writer: Emitter, line: Instruction, given: list[Place]) -> l
     image = images(writer, line, x)
     values, places = (writer.result(line, IMAGES, k) for k in (0, 1))
     settings = (line.static[name] for name in ("kernel_size", "stride", "padding", "dilation"))
-    call(writer, "max_pool2d_into", image, values.memory, places.memory, *settings)
+    call(writer, "max_pool2d_into", image, values.memory, places.memory, *settings, row_width_of(x))
     return [values, places]
 
 
@@ -147,7 +148,14 @@ def emit_average(writer: Emitter, line: Instruction, given: list[Place]) -> Plac
     floats_only(writer, line, x)
     image = images(writer, line, x)
     out = writer.result(line, IMAGES)
-    call(writer, "average_windows_into", image, out.memory, *windows_of(writer, line, x.shape, out.shape))
+    call(
+        writer,
+        "average_windows_into",
+        image,
+        out.memory,
+        *windows_of(writer, line, x.shape, out.shape),
+        row_width_of(x),
+    )
     return out
 
 
@@ -158,8 +166,13 @@ def emit_spread(writer: Emitter, line: Instruction, given: list[Place]) -> Place
     floats_only(writer, line, y)
     output = images(writer, line, y)
     x = writer.result(line, IMAGES)
-    call(writer, "spread_windows_into", output, x.memory, *windows_of(writer, line, x.shape, y.shape))
+    call(writer, "spread_windows_into", output, x.memory, *windows_of(writer, line, x.shape, y.shape), row_width_of(y))
     return x
+
+
+def row_width_of(x: Place) -> tuple[int, ...]:
+    """How many channels the loop keeps in registers."""
+    return row_width(x.shape[1], x.dtype.itemsize)
 
 
 def windows_of(writer: Emitter, line: Instruction, image: tuple[int, ...], pooled: tuple[int, ...]) -> list[str]:
