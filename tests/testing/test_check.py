@@ -44,6 +44,7 @@ WRONG = {
     wrong.SquaresG: ([real((3,))], "gradient", "matches when g is all ones"),
     wrong.ColumnMean: ([real((3, 2))], "gradient", "the ratio is exactly 3, the size of axis 0.*mean forgotten"),
     wrong.Subtracts: ([real((3,)), real((3,))], "gradient", "negative|gradient of y: were the two swapped"),
+    wrong.NotRepeated: ([real((3, 2))], "shape and dtype", "fewer entries than the input: repeat it"),
     wrong.Transposes: ([real((3, 3))], "gradient", "matches after transposing"),
     wrong.Picks: ([real((3, 2)), indices(3, (4,)).map(lambda at: at % 3)], "gradient", "index occurs more than once"),
     wrong.WritesIntoG: ([real((3,))], "untouched", "instead of writing in place"),
@@ -166,3 +167,37 @@ def test_what_is_no_operation_is_refused():
         check(without_a_domain, real((2,)))
     finally:
         del tg.engine.primitive.registry["without_a_domain"]
+
+
+def test_a_backward_that_cannot_be_empty():
+    class NeedsAnEntry(wrong.Square):
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return wrong.Square.backward(ctx, g) + 0 * x.max()
+
+    with pytest.raises(GradientError, match="size 0: the backward pass raised"):
+        check(NeedsAnEntry, real((3,)))
+
+
+def test_a_rule_that_looks_at_numbers_has_no_formula():
+    @tg.primitive(domain=(tg.engine.domain.real,))
+    def looked_at(x):
+        return 2 * x
+
+    looked_at.slope(x=lambda x: 2.0 if float(tg.ops.sum(x * 0, dim=tuple(range(x.ndim)))) == 0 else 3.0)
+    try:
+        with pytest.raises(GradientError) as caught:
+            check(looked_at, orders=1)
+        assert caught.value.property == "symbolic"
+    finally:
+        del tg.engine.primitive.registry["looked_at"]
+
+
+def test_every_property_is_the_one_that_notices_something():
+    from tinygrad_edu.testing import PROPERTIES
+    from tinygrad_edu.testing.kills import kills, walk_kills
+
+    noticed = {name for _, name, _ in WRONG.values()} | {"size 0", "symbolic"}
+    noticed |= set(kills(tg.ops.exp).by) | set(walk_kills(20).by)
+    assert noticed == set(PROPERTIES)

@@ -213,6 +213,12 @@ class ColumnMean(Function):
         return g.expand(*ctx.shape)
 
 
+class NotRepeated(ColumnMean):
+    @staticmethod
+    def backward(ctx, g):
+        return g / ctx.shape[0]
+
+
 class Transposes(Function):
     """x.T, and its gradient not transposed back."""
 
