@@ -46,14 +46,14 @@ def run(folder: Path, *arguments: str) -> str:
 def test_without_asking_nothing_changes(tmp_path):
     said = run(tmp_path)
     assert "examples 100 False" in said
-    assert "2 passed, 1 skipped" in said
+    assert "2 passed, 1 deselected" in said
 
 
 @pytest.mark.parametrize(("name", "examples"), [("ci", "15 True"), ("dev", "12 False"), ("thorough", "300 False")])
 def test_profiles(tmp_path, name, examples):
     said = run(tmp_path, f"--gradients={name}")
     assert f"examples {examples}" in said
-    assert ("3 passed" if name == "thorough" else "2 passed, 1 skipped") in said
+    assert ("3 passed" if name == "thorough" else "2 passed, 1 deselected") in said
 
 
 def test_gradient_tests_can_be_selected(tmp_path):

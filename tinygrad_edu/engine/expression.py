@@ -30,8 +30,8 @@ def return_expression(primitive: Primitive) -> ast.expr | None:
     """What the forward returns, when it is a single return statement whose source is at hand; else None.
 
     >>> from tinygrad_edu import ops
-    >>> ast.unparse(return_expression(ops.exp))
-    'np.exp(x)'
+    >>> ast.unparse(return_expression(ops.log))
+    'np.log(x)'
     """
     return _return_expression(primitive.forward)
 

@@ -64,10 +64,13 @@ def pytest_configure(config: pytest.Config) -> None:
         use_profile(asked)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that `given_op` made, and skip what takes long."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests that `given_op` made, and leave out what takes long."""
     for item in items:
         if getattr(getattr(item, "obj", None), "checks_gradients", False):
             item.add_marker(pytest.mark.gradient)
-        if item.get_closest_marker("thorough") and profile() != "thorough":
-            item.add_marker(pytest.mark.skip(reason="takes long: run with --gradients=thorough"))
+    if profile() != "thorough":
+        long = [item for item in items if item.get_closest_marker("thorough")]
+        items[:] = [item for item in items if not item.get_closest_marker("thorough")]
+        if long:
+            config.hook.pytest_deselected(items=long)
