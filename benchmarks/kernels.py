@@ -1,16 +1,19 @@
 """Kernels beside NumPy and PyTorch, one thread, float32: matrix products, convolution, pooling.
 
 Every line checks that all give the same numbers, then times them in turns. PyTorch is measured in both of its memory
-orders, and a ratio is that of the better one. GFLOP/s count two operations for each multiply-add.
+orders, and a ratio is that of the better one. GFLOP/s count two operations for each multiply-add. Times are those the
+thread spent computing, so that what else runs on the machine counts less.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+import tinygrad_edu as tg
 from benchmarks.timing import (
     Timing,
     check_equal,
@@ -23,7 +26,7 @@ from benchmarks.timing import (
     use_threads,
 )
 from tinygrad_edu import kernels
-from tinygrad_edu.kernels import linalg
+from tinygrad_edu.kernels import linalg, tile
 
 # rows x depth x columns
 PRODUCTS = [(64,) * 3, (128,) * 3, (256,) * 3, (512,) * 3, (1024,) * 3]
@@ -43,68 +46,85 @@ CONVOLUTIONS = [
 # images, channels, size; windows of 2 x 2
 POOLS = [(64, 8, 24), (64, 32, 26), (64, 64, 10)]
 Calls = dict[str, Callable[[], Any]]
+Records = list[dict[str, Any]]
 
 
-def run(rounds: int) -> None:
-    """Print the tables."""
+def run(rounds: int) -> Records:
+    """Print the tables; the numbers as records."""
     unset = fair_surroundings()
     use_threads(1)
+    tg.set_num_threads(1)
     about = describe(1, unset)
     for name, text in about.items():
         print(f"{name}: {text}")
     top = peak(rounds)
-    print(f"peak measured: {top:.0f} GFLOP/s, multiply-adds of one core on what is in its nearest cache")
+    print(f"peak measured: {top:.0f} GFLOP/s, one core on what is in its nearest cache")
     torch = optional("torch")
     if torch is None:
         print("PyTorch is not installed: NumPy only")
-    matmul(rounds, torch, top)
+    records = matmul(rounds, torch, top)
     if torch is not None:
-        convolution(rounds, torch, top)
-        pooling(rounds, torch)
+        records += convolution(rounds, torch, top) + pooling(rounds, torch)
+    return records
+
+
+def timed(calls: Calls, rounds: int) -> dict[str, Timing]:
+    """The candidates in turns, by the clock of this thread."""
+    return interleave(calls, rounds, clock=time.thread_time)
+
+
+def recorded(line: str, times: Mapping[str, Timing]) -> Records:
+    """A record for each candidate."""
+    ours = times["ours"].median
+    return [
+        {"benchmark": "kernels", "line": line, "name": name, "seconds": t.median, "spread": t.spread}
+        | {"ratio": t.median / ours}
+        for name, t in times.items()
+    ]
 
 
 def peak(rounds: int) -> float:
-    """GFLOP/s of the register tile on factors that stay in the first cache."""
-    rng = np.random.default_rng(0)
-    a, b = (rng.standard_normal(shape).astype(np.float32) for shape in ((8, 128), (128, 32)))
-    out = np.empty((8, 32), np.float32)
-    linalg.gemm(a, b, out)
-    loop = _repeated()
-    count = 2000
-    loop(a, b, out, count)
-    timing = interleave({"tile": lambda: loop(a, b, out, count)}, rounds)["tile"]
-    return 2 * 8 * 128 * 32 * count / min(timing.seconds) / 1e9
-
-
-def _repeated() -> Callable[..., None]:
+    """GFLOP/s of one core: the register tile at work on factors that stay in the nearest cache."""
     from numba import njit
 
-    gemm = linalg.gemm
+    fma, spaced, store, zero, tile_shape = tile.fma, tile.spaced, tile.store, tile.zero, tile.tile_shape
+    rows, vectors, steps, times = tile.shapes()[1][2], 2, 128, 5000
+    width = vectors * tile.shapes()[0] // 4
+    a, b, out = (np.ones(n, np.float32) for n in (rows * steps, steps * width, rows * width))
 
     @njit
-    def loop(a: Any, b: Any, out: Any, count: int) -> None:
-        for _ in range(count):
-            gemm(a, b, out)
+    def work(a: Any, b: Any, out: Any, times: int) -> None:
+        shape = tile_shape(a, (0, 0))
+        lines = spaced(shape, 0, steps, rows)
+        for _ in range(times):
+            acc = zero(shape)
+            for k in range(steps):
+                acc = fma(acc, a, lines, k, b, k * width)
+            store(acc, out, spaced(shape, 0, width, rows), 0, rows, width, False)
 
-    return loop
+    timing = timed({"tile": lambda: work(a, b, out, times)}, rounds)["tile"]
+    return 2 * rows * width * steps * times / min(timing.seconds) / 1e9
 
 
-def matmul(rounds: int, torch: Any, top: float) -> None:
+def matmul(rounds: int, torch: Any, top: float) -> Records:
     """a @ b and a @ b.T: what `kernels.matmul` chooses, the tile alone, NumPy, PyTorch."""
+    records: Records = []
     for transposed in (False, True):
         rows = []
         for m, k, n in PRODUCTS:
             calls = _products(m, k, n, transposed, torch)
             check_equal({name: call() for name, call in calls.items()}, 1e-5)
-            times = interleave(calls, rounds)
+            times = timed(calls, rounds)
+            records += recorded(f"{m}x{k}x{n}{' transposed' if transposed else ''}", times)
             rate = 2 * m * k * n / times["ours"].median / 1e9
-            tile = 2 * m * k * n / times["tile"].median / 1e9
+            alone = 2 * m * k * n / times["tile"].median / 1e9
             cells = [f"{m}x{k}x{n}", _microseconds(times["ours"]), f"{rate:.0f}", f"{100 * rate / top:.0f} %"]
-            cells += [f"{tile:.0f}", *(_ratio(times, peer) for peer in ("numpy", "torch") if peer in times)]
+            cells += [f"{alone:.0f}", *(_ratio(times, peer) for peer in ("numpy", "torch") if peer in times)]
             rows.append([*cells, f"{times['numpy'].median / times['tile'].median:.2f}"])
         head = ["rows x depth x columns", "us", "GFLOP/s", "of peak", "tile GFLOP/s", "numpy/ours"]
         head += ["torch/ours"] * (torch is not None) + ["numpy/tile"]
         show_table(f"matmul, a @ b{'.T' if transposed else ''}", head, rows)
+    return records
 
 
 def _products(m: int, k: int, n: int, transposed: bool, torch: Any) -> Calls:
@@ -113,12 +133,12 @@ def _products(m: int, k: int, n: int, transposed: bool, torch: Any) -> Calls:
     b = rng.standard_normal((n, k) if transposed else (k, n)).astype(np.float32)
     right, loop = (b.T, linalg.gemm_nt) if transposed else (b, linalg.gemm)
 
-    def tile() -> Any:
+    def alone() -> Any:
         out = np.empty((m, n), np.float32)
         loop(a, b, out)
         return out
 
-    calls: Calls = {"ours": lambda: kernels.matmul(a, right), "tile": tile, "numpy": lambda: np.dot(a, right)}
+    calls: Calls = {"ours": lambda: kernels.matmul(a, right), "tile": alone, "numpy": lambda: np.dot(a, right)}
     if torch is not None:
         ta, tb = torch.from_numpy(a), torch.from_numpy(b)
         tb = tb.T if transposed else tb
@@ -126,18 +146,19 @@ def _products(m: int, k: int, n: int, transposed: bool, torch: Any) -> Calls:
     return calls
 
 
-def convolution(rounds: int, torch: Any, top: float) -> None:
+def convolution(rounds: int, torch: Any, top: float) -> Records:
     """The three kernels of convolution beside PyTorch in both memory orders."""
-    rows, ratios = [], []
+    rows, ratios, records = [], [], []
     for case in CONVOLUTIONS:
         images, channels, size, outputs, kernel, stride, padding = case
         out = (size + 2 * padding - kernel) // stride + 1
         work = 2 * images * out * out * outputs * channels * kernel * kernel
         for name, calls in _convolutions(case, torch).items():
             check_equal({name: call() for name, call in calls.items()}, 1e-4)
-            times = interleave(calls, rounds)
+            times = timed(calls, rounds)
             best = min(times["torch NCHW"].median, times["torch NHWC"].median)
             ratios.append(best / times["ours"].median)
+            records += recorded(f"conv {case} {name}", times)
             rate = work / times["ours"].median / 1e9
             rows.append(
                 [
@@ -153,6 +174,7 @@ def convolution(rounds: int, torch: Any, top: float) -> None:
     head = ["images, channels, size, outputs", "us", "GFLOP/s", "of peak", "torch NCHW us", "torch NHWC us", "ratio"]
     show_table("convolution", head, rows)
     print(f"  geometric mean {geometric_mean(ratios):.2f}, least {min(ratios):.2f}")
+    return records
 
 
 def _convolutions(case: tuple[int, ...], torch: Any) -> dict[str, Calls]:
@@ -189,17 +211,19 @@ def _torch_backward(torch: Any, x: Any, w: Any, g: Any, stride: int, padding: in
     return lambda *wanted: torch.ops.aten.convolution_backward(g, x, w, *settings, [*wanted, False])
 
 
-def pooling(rounds: int, torch: Any) -> None:
+def pooling(rounds: int, torch: Any) -> Records:
     """Maxima and means of 2 x 2 windows, forward and backward."""
-    rows = []
+    rows, records = [], []
     for case in POOLS:
         for name, calls in _pools(*case, torch).items():
             check_equal({name: call() for name, call in calls.items()}, 1e-5)
-            times = interleave(calls, rounds)
+            times = timed(calls, rounds)
+            records += recorded(f"pool {case} {name}", times)
             cells = [f"{case[0]},{case[1]},{case[2]} {name}", *(_microseconds(times[peer]) for peer in times)]
             rows.append([*cells, _ratio(times, "torch NCHW"), _ratio(times, "torch NHWC")])
     head = ["images, channels, size", "us", "torch NCHW us", "torch NHWC us", "NCHW/ours", "NHWC/ours"]
     show_table("pooling 2 x 2", head, rows)
+    return records
 
 
 def _pools(images: int, channels: int, size: int, torch: Any) -> dict[str, Calls]:
