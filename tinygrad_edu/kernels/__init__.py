@@ -7,6 +7,7 @@ Nothing is compiled, and numba is not imported, before a fast twin is first call
 
 Read `registry` first (what a kernel is), then a family: `elementwise` and its polynomials in `exponential`, `linalg`,
 `softmax`, `random`, or for images `layout`, `conv`, `pool`, `norm`;
+`tile` is what makes products and convolutions fast, `ladder` the way there from the textbook's three loops.
 `into` and `part` are what compiled programs call; `jit` and `cache` are how all that gets compiled and kept.
 """
 

@@ -221,14 +221,15 @@ _blas = np.errstate(all="ignore")(np.dot)
 
 @matmul.numba
 def _(a: Array, b: Array) -> Array:
-    if a.ndim < 2 or b.ndim != 2 or a.shape[-1] != b.shape[0] or not same_float(a, b):
+    if a.ndim < 2 or b.ndim != 2 or not same_float(a, b):
         return matmul.reference(a, b)
-    depth, columns = b.shape
+    (rows, depth), (inner, columns) = a.shape[-2:], b.shape
+    if depth != inner:
+        return matmul.reference(a, b)
     if a.ndim > 2:
         # One product of tall matrices: the rows of every matrix in the stack meet the same b.
         rows = math.prod(a.shape[:-1])
         return matmul.fast(a.reshape(rows, depth), b).reshape(*a.shape[:-1], columns)
-    rows = len(a)
     transposed_b = not b.flags.carray and b.T.flags.carray
     if blas_is_faster(rows, depth, columns, transposed_b):
         return _blas(a, b)
@@ -236,7 +237,7 @@ def _(a: Array, b: Array) -> Array:
     if transposed_b:
         gemm_nt(in_c_order(a), b.T, out)
     else:
-        gemm(a if a.T.flags.carray else in_c_order(a), in_c_order(b), out)
+        gemm(a if a.flags.carray or a.T.flags.carray else a.copy(), in_c_order(b), out)
     return out
 
 
