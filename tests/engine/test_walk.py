@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_edu as tg
+from tinygrad_edu.engine import gradients
 from tinygrad_edu.engine.domain import real
 from tinygrad_edu.engine.node import Node, ancestors
 from tinygrad_edu.engine.primitive import registry
@@ -297,3 +298,23 @@ def test_slices_share_one_buffer(how, monkeypatch):
     monkeypatch.undo()
     assert sum(made) <= 2 * x.numel()
     assert x.grad[:, 0].tolist() == list(map(float, range(count)))
+
+
+def test_a_gradient_that_is_a_view_is_taken_over_only_when_nobody_else_sees_its_memory():
+    rows = np.ones((3, 4))
+    assert not gradients.only_seen_by(rows.T)
+    turned = np.ones((3, 4)).T
+    assert gradients.only_seen_by(turned)
+    again = turned.T
+    assert not gradients.only_seen_by(turned)
+    del again
+    assert gradients.only_seen_by(turned)
+    assert not gradients.only_seen_by(np.ones(5)[1:])
+
+    # both gradients are views of the very same array, and so is that given to `backward`
+    a, b = (tg.ones(2, 3, requires_grad=True) for _ in range(2))
+    g = tg.ones(3, 2)
+    (a.t() + b.t()).backward(g)
+    a.grad.mul_(5)
+    assert b.grad.tolist() == [[1] * 3] * 2
+    assert g.tolist() == [[1] * 2] * 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -121,12 +122,21 @@ def own(g: Any, passed_on: set[int], record: bool = False) -> Any:
     In row-major order, so that `.grad.view(-1)` works and an optimizer meets it in the order of the parameter.
     """
     array = array_of(g)
-    fresh = array.__class__ is np.ndarray and array.base is None and array.flags.c_contiguous
-    fresh = fresh and id(array) not in passed_on
+    fresh = array.__class__ is np.ndarray and array.flags.c_contiguous and id(array) not in passed_on
+    fresh = fresh and (array.base is None or only_seen_by(array))
     passed_on.add(id(array))
     if isinstance(g, Value):
         return g if fresh or record else copy(g)
     return make(array if fresh else np.array(array, order="C"))
+
+
+def only_seen_by(view: np.ndarray) -> bool:
+    """Whether a view shows all of an array that nothing else refers to, as after two transposes."""
+    memory: Any = view.base
+    if memory.__class__ is not np.ndarray or memory.base is not None or memory.size != view.size:
+        return False
+    # one reference from the view, one from here, one for the call
+    return getrefcount(memory) <= 3
 
 
 def accumulate(leaf: Leaf, g: Any, record: bool, passed_on: set[int]) -> None:

@@ -61,7 +61,7 @@ class Plan:
             "times": times,
             "checked": checked,
         }
-        scope.update(add=add, buffer_for=buffer_for, Leaf=Leaf)
+        scope.update(buffer_for=buffer_for, Leaf=Leaf)
         fused = op.fused if op.fused and any(op.input_name(i) in op.fused[0] for i in needs) else None
         if fused:
             names.update(inspect.signature(fused[1]).parameters)
@@ -99,7 +99,12 @@ class Plan:
         lines = [f"{', '.join(parts)} = fused({arguments})"]
         for i in (op.inputs.index(n) for n in inputs):
             if i in needs:
-                lines.append(f"add(table, edges[{i}], checked(r_{i}, edges[{i}], node, {op.broadcasts}))")
+                lines += [
+                    f"e, r = edges[{i}], r_{i}",
+                    "if r.shape != e.shape or r.dtype is not e.dtype:",
+                    f"    r = checked(r, e, node, {op.broadcasts})",
+                    "table[e] = table[e] + r if e in table else r",
+                ]
         return lines
 
 
