@@ -19,6 +19,7 @@ import numpy as np
 from .jit import REASSOCIATE, jit
 from .layout import channels_last, empty_channels_last
 from .registry import Array, in_c_order, kernel, same_float
+from .vectors import wide_vectors
 
 
 def _along(v: Array, x: Array) -> Array:
@@ -54,6 +55,7 @@ def batch_norm(x: Array, weight: Array, bias: Array, eps: float) -> Any:
 @jit
 def batch_norm_loop(x: Array, weight: Array, bias: Array, eps: float, z: Array, mean: Array, var: Array) -> None:
     """z, mean, var of x (rows, C)."""
+    wide_vectors()
     rows, channels = x.shape
     total = np.zeros(channels, np.float64)
     for r in range(rows):
@@ -116,6 +118,7 @@ def batch_norm_grad_loop(
     g: Array, x: Array, weight: Array, mean: Array, var: Array, eps: float, dx: Array, dweight: Array, dbias: Array
 ) -> None:
     """dx, dweight, dbias for g and x (rows, C)."""
+    wide_vectors()
     rows, channels = x.shape
     total, product = np.zeros(channels, np.float64), np.zeros(channels, np.float64)
     for r in range(rows):
@@ -177,6 +180,7 @@ def layer_norm(x: Array, weight: Array, bias: Array, eps: float) -> Any:
 @jit(fastmath=REASSOCIATE)
 def layer_norm_loop(x: Array, weight: Array, bias: Array, eps: float, z: Array, mean: Array, var: Array) -> None:
     """z, mean, var of the rows of x (rows, K)."""
+    wide_vectors()
     rows, size = x.shape
     for r in range(rows):
         total = 0.0
@@ -237,6 +241,7 @@ def layer_norm_grad_loop(
     g: Array, x: Array, weight: Array, mean: Array, var: Array, eps: float, dx: Array, dweight: Array, dbias: Array
 ) -> None:
     """dx, and the sums over all rows in dweight and dbias (float64), for g and x (rows, K)."""
+    wide_vectors()
     rows, size = x.shape
     dweight[:] = 0
     dbias[:] = 0
