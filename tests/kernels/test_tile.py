@@ -188,3 +188,53 @@ def test_the_same_numbers_with_the_vectors_of_other_processors(name, features, s
     settings_ = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features, "TINYGRAD_EDU_QUIET": "1"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=os.environ | settings_)
     assert (done.stdout, done.stderr) == (f"{size}\n", "")
+
+
+AT_THE_END_OF_MEMORY = """
+import ctypes, itertools, mmap
+import numpy as np
+from tinygrad_edu import kernels
+from tinygrad_edu.kernels import linalg
+
+def guarded(x):
+    \"\"\"The same numbers at the very end of memory that may be read.\"\"\"
+    size = -(-x.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
+    area = mmap.mmap(-1, size + mmap.PAGESIZE)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(area))
+    assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(start + size), mmap.PAGESIZE, 0) == 0
+    out = np.frombuffer(area, x.dtype, x.size, size - x.nbytes).reshape(x.shape)
+    out[...] = x
+    return out
+
+def whole(*shape):
+    return guarded(np.random.default_rng(0).integers(-4, 5, shape).astype(np.float32))
+
+for m, k, n in itertools.product((5, 30, 130), (3, 70), (1, 5, 16, 21, 37, 70)):
+    a, b, bt = whole(m, k), whole(k, n), whole(n, k)
+    for function, right, expected in ((linalg.gemm, b, a @ b), (linalg.gemm_nt, bt, a @ bt.T)):
+        out = guarded(np.empty((m, n), np.float32))
+        function(a, right, out)
+        np.testing.assert_array_equal(out, expected)
+
+def images(*shape):
+    return whole(shape[0], *shape[2:], shape[1]).transpose(0, 3, 1, 2)
+
+rest = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+x, w, y = images(2, 3, 6, 6), whole(5, 3, 3, 3), images(2, 5, 4, 4)
+for kernel, args in (
+    (kernels.conv2d, (x, w, *rest)),
+    (kernels.conv2d_to_weight, (x, y, (3, 3), *rest)),
+    (kernels.conv2d_to_input, (y, w, (6, 6), *rest)),
+    (kernels.max_pool2d, (x, (2, 2), (2, 2), (0, 0), (1, 1), False)),
+):
+    for fast, reference in zip(kernel.fast(*args), kernel.reference(*args)):
+        np.testing.assert_array_equal(fast, reference)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is protected through the C library of Linux")
+def test_no_vector_is_read_or_written_past_the_end_of_memory():
+    """Where columns end a tile reads on into the next row, but not behind the last one: that would kill the process."""
+    environment = os.environ | {"TINYGRAD_EDU_QUIET": "1"}
+    done = subprocess.run([sys.executable, "-c", AT_THE_END_OF_MEMORY], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
