@@ -161,7 +161,9 @@ def fit(g: Any, shape: tuple[int, ...]) -> Any:
     """Bring a gradient to the shape of its input: sum over what was broadcast, spread what was constant."""
     from tinygrad_edu.engine.basis import expand, sum_to
 
-    return sum_to(g, shape=shape) if g.ndim >= len(shape) else expand(g, shape=shape)
+    op = sum_to if g.ndim >= len(shape) else expand
+    # within a walk on arrays there is nothing to record, and silence already
+    return op.forward(g, shape=shape) if g.__class__ is np.ndarray else op(g, shape=shape)
 
 
 def checked(r: Any, edge: Edge, node: Node, broadcasts: bool) -> Any:

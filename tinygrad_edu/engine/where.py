@@ -16,13 +16,21 @@ PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 Where = tuple[CodeType, int]
 
+# the files of this package met so far: looking a name up is faster than comparing it
+_inside: set[str] = set()
+
 
 def outside(depth: int = 1) -> Where | None:
     """(code, instruction) of the first frame outside this package, or None when there is none."""
     frame = sys._getframe(depth)
-    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file not in _inside:
+            if not file.startswith(PACKAGE):
+                return (frame.f_code, frame.f_lasti)
+            _inside.add(file)
         frame = frame.f_back
-    return None if frame is None else (frame.f_code, frame.f_lasti)
+    return None
 
 
 def line_number(where: Where) -> int:
