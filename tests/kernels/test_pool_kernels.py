@@ -74,6 +74,18 @@ def test_a_window_that_sees_only_padding_is_nowhere():
         assert places.ravel().tolist() == [-1, -1]
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.tuples(st.integers(0, 3), st.integers(0, 40), st.integers(0, 9), st.integers(0, 40)), dtypes, st.data())
+def test_twins_of_channel_sums_agree(shape, dtype, data):
+    x = np.array(data.draw(whole(shape, dtype)))
+    if x.size:
+        x.flat[data.draw(st.integers(0, x.size - 1))] = data.draw(st.sampled_from([1, np.nan, np.inf]))
+    for array in (x, channels_last(x)):
+        fast, reference = kernels.channel_sums.fast(array), kernels.channel_sums.reference(array)
+        np.testing.assert_array_equal(fast, reference)
+        check_fresh(fast, dtype, array)
+
+
 @settings(max_examples=40, deadline=None)
 @given(leads, dtypes, st.data())
 def test_gather_and_scatter_twins_agree_and_are_adjoint(lead, dtype, data):

@@ -20,6 +20,7 @@ from .pool import average_windows, max_pool2d, pool_gather, pool_scatter, pool_s
 from .random import fill_random_bits, random_bits
 from .registry import Kernel, backend, registered, use, warmup
 from .softmax import cross_entropy, cross_entropy_grad, log_softmax, log_softmax_grad
+from .sums import channel_sums
 from .threads import get_num_threads, set_num_threads
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "batch_norm",
     "batch_norm_grad",
     "cache_folder",
+    "channel_sums",
     "clear_cache",
     "conv2d",
     "conv2d_to_input",

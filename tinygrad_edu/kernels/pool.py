@@ -53,7 +53,7 @@ def max_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pa
     Raises ValueError when no window fits.
 
     >>> max_pool2d(np.array([[[[1.0, 3.0, 3.0, 2.0]]]]), (1, 2), (1, 2), (0, 0), (1, 1), False)
-    (array([[[[3., 3.]]]]), array([[[[1, 2]]]]))
+    (array([[[[3., 3.]]]]), array([[[[1, 2]]]], dtype=int32))
     """
     (high, wide), n = x.shape[2:], x.shape[:2]
     out = _sizes((high, wide), kernel, stride, padding, dilation, ceil_mode)
