@@ -47,7 +47,8 @@ def shapes() -> tuple[int, dict[int, int], int]:
     """
     from numba.core.registry import cpu_target
 
-    triple, _, features = cpu_target.target_context.codegen().magic_tuple()
+    target: Any = cpu_target.target_context
+    triple, _, features = target.codegen().magic_tuple()
     known = set(features.split(","))
     size = 64 if "+avx512f" in known else 32 if {"+avx2", "+fma"} <= known else 16
     if size == 64 or triple.startswith(("aarch64", "arm64")):
@@ -82,8 +83,9 @@ class Operation:
 
         from . import tile_code
 
-        cpu_target.typing_context.refresh()
-        return cpu_target.typing_context.resolve_value_type(getattr(tile_code, self.__name__))
+        typing: Any = cpu_target.typing_context
+        typing.refresh()
+        return typing.resolve_value_type(getattr(tile_code, self.__name__))
 
     def __repr__(self) -> str:
         return f"<operation {self.__name__}>"
