@@ -76,6 +76,10 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"there is no demo {unknown[0]!r}: choose from {', '.join(DEMOS)}, all, or list")
     if options.data is not None and not options.data.is_dir():
         parser.error(f"--data {options.data}: there is no such folder")
+    if options.out.exists() and not options.out.is_dir():
+        parser.error(f"--out {options.out}: that is a file, and results need a folder")
+    if options.seed < 0:
+        parser.error(f"--seed {options.seed}: a seed is 0 or more")
     return options
 
 

@@ -189,3 +189,16 @@ def test_an_unknown_demo_is_refused(capsys):
         main.main(["mnist"])
     assert stopped.value.code == 2
     assert "there is no demo 'mnist'" in capsys.readouterr().err
+
+
+def test_options_that_cannot_be_used_are_refused(capsys, tmp_path):
+    (tmp_path / "file").write_text("", "utf-8")
+    for option, value, said in (
+        ("--out", str(tmp_path / "file"), "that is a file"),
+        ("--data", str(tmp_path / "nothing"), "there is no such folder"),
+        ("--seed", "-1", "a seed is 0 or more"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main.main(["identities", option, value])
+        assert stopped.value.code == 2
+        assert f"{option} {value}: {said}" in capsys.readouterr().err
