@@ -12,7 +12,7 @@ from typing import Any
 
 from demos.__main__ import DEMOS, title
 
-WIDTH, COLOURS, MOST_ROWS = 760, 256, 20
+WIDTH, WIDE, COLOURS, MOST_ROWS = 760, 1600, 256, 20
 # Where the first two figures of a demo do not show what it is about, or not in a small picture.
 CHOSEN = {
     "worked_example": ("worked_example",),
@@ -60,13 +60,14 @@ def figures(name: str, found: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def shrink(picture: Path, small: Path) -> None:
-    """Write a PNG again with fewer pixels and colours."""
+    """Write a PNG again with fewer pixels and colours; a long drawing keeps the width its letters need."""
     from PIL import Image
 
     with Image.open(picture) as image:
         plain = Image.new("RGB", image.size, "white")
         plain.paste(image, mask=image.getchannel("A") if image.mode == "RGBA" else None)
-    plain.thumbnail((WIDTH, 4 * WIDTH), Image.Resampling.LANCZOS)
+    width = WIDE if plain.width > 4 * plain.height else WIDTH
+    plain.thumbnail((width, 4 * WIDTH), Image.Resampling.LANCZOS)
     plain.quantize(COLOURS, dither=Image.Dither.NONE).save(small, optimize=True)
 
 

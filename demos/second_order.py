@@ -138,4 +138,5 @@ def newton(report: Report) -> None:
     axis.set_xlim(left=-0.5)
     axis.set_xticks([0, 2, 4, 6, 8, 10, 100, 1000], ["0", "2", "4", "6", "8", "10", "100", "1000"])
     axis.legend(frameon=False)
-    report.figure("second_order_newton", figure, "Newton's method doubles its correct digits with every update.")
+    caption = "Near the end, Newton's method doubles its correct digits with every update."
+    report.figure("second_order_newton", figure, caption)

@@ -11,7 +11,7 @@ import tinygrad_edu.nn.functional as F
 from demos.report import Report
 from tinygrad_edu.viz import plots
 
-ROW, SECONDS = "B1", 8
+ROW, SECONDS = "B1", 5
 
 X, Y, EDGE = 1.0, 0.5, 5.0
 TABLE = {
@@ -86,7 +86,7 @@ def run(report: Report) -> None:
     report.figure(
         "surfaces",
         drawn(w.numpy(), b.numpy(), grid),
-        "The five surfaces over w and b, lines 1 apart, and what they are along s.",
+        "The five surfaces over w and b, lines 1 apart, and the losses and slopes along s.",
     )
 
 
@@ -107,7 +107,7 @@ def drawn(w: np.ndarray, b: np.ndarray, grid: dict[str, tg.Tensor]) -> Any:
     curves = list(surfaces(s, tg.zeros_like(s)).items())[1:]
     for (name, z), (dash, marker, color) in zip(curves, plots.LINES, strict=True):
         axis.plot(s, z, dash, marker=marker, markevery=20, markersize=4, color=color, label=name)
-    axis.set(xlabel="s = w + b", ylabel="value", ylim=(-1.2, 1.5), title="all of them along s")
+    axis.set(xlabel="s = w + b", ylabel="value", ylim=(-1.2, 1.5), title="losses and slopes along s")
     axis.grid(color="#dddddd", linewidth=0.6)
     axis.legend(frameon=False, fontsize=7, ncols=2, loc="lower center")
     return figure

@@ -43,6 +43,15 @@ def test_small_pictures_look_like_the_large_ones(ran, tmp_path):
         assert abs(np.asarray(other.convert("RGB"), float) - expected).mean() < 6
 
 
+def test_long_drawings_stay_readable(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    for size, width in (((3000, 400), gallery.WIDE), ((1520, 800), gallery.WIDTH), ((700, 100), 700)):
+        image.new("RGB", size, "white").save(tmp_path / "large.png")
+        gallery.shrink(tmp_path / "large.png", tmp_path / "small.png")
+        with image.open(tmp_path / "small.png") as small:
+            assert small.width == width
+
+
 def test_broken_links_are_found(tmp_path):
     page, notes = tmp_path / "page.html", tmp_path / "notes.md"
     page.write_text('<h2 id="here">x</h2><a href="#here"></a><a href="#gone"></a><img alt="" src="no.png">', "utf-8")
