@@ -12,10 +12,10 @@ from tinygrad_edu.datasets import CIFAR10Subset
 ROW, SECONDS = "E1", 50
 
 SLIPS = """
-The report's pictures (wild animals, 10 classes) are not public; a fifth of CIFAR-10 stands in for them, so its numbers
-(training 56 %, validation 46 %, test 58 %, F1 0.5) cannot be compared with ours, only with each other. A test accuracy
-12 points above the validation accuracy means that one of the two sets was very small or not drawn at random. It calls
-the network not overfitted in one answer and overfitted in another. Here there is no doubt: see the two curves part.
+The report's pictures (wild animals, 10 classes) are not public; others stand in for them, so its numbers (training
+56 %, validation 46 %, test 58 %, F1 0.5) cannot be compared with ours, only with each other. A test accuracy 12 points
+above the validation accuracy means that one of the two sets was very small or not drawn at random. It calls the network
+not overfitted in one answer and overfitted in another. On CIFAR-10 there is no doubt: the two curves part.
 """
 
 
@@ -66,7 +66,7 @@ def run(report: Report) -> None:
         ["F1, mean over the classes", f"{scores.mean():.3f}", "0.61, 0.62, 0.64", "0.5"],
         ["train-test gap, points", f"{train[-1] - test[-1]:.1f}", "", ""],
     ]
-    report.table(["", "ours", "elsewhere (same data)", "reported (other data)"], rows)
+    report.table(["", "ours", f"elsewhere ({'same data' if data.real else 'CIFAR-10'})", "reported (other data)"], rows)
     report.text(SLIPS)
     report.table(["class", "F1"], [[n, f"{s:.3f}"] for n, s in zip(data.classes, scores, strict=True)])
     report.number("F1", scores.tolist())

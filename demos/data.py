@@ -21,6 +21,8 @@ from tinygrad_edu.datasets import (
 )
 from tinygrad_edu.datasets.places import first_with
 
+OTHERS = "What is called reported or elsewhere is about the real pictures."
+
 
 class Part(NamedTuple):
     """Pictures (N, C, H, W) float32 in 0..1 and their labels (N,) int64."""
@@ -80,7 +82,7 @@ def grey(report: Report, fashion: bool = False) -> Images:
     except (RuntimeError, OSError) as error:
         report.text(
             f"Data: scikit-learn's digits enlarged to 28 x 28, for {kind.__name__} is neither here nor to be had "
-            f"({str(error).splitlines()[0]})."
+            f"({str(error).splitlines()[0].rstrip(':')}). {OTHERS}"
         )
         return digits()
     report.text(f"Data: {kind.__name__}, {len(train):,} + {len(test):,} pictures, from {train.location}.")
@@ -102,7 +104,7 @@ def colour(report: Report) -> Images:
     try:
         train, test = CIFAR10Subset(train=True), CIFAR10Subset(train=False)
     except RuntimeError:
-        report.text("Data: scikit-learn's digits enlarged to 32 x 32, for the CIFAR-10 subset is not here.")
+        report.text(f"Data: scikit-learn's digits enlarged to 32 x 32, for the CIFAR-10 subset is not here. {OTHERS}")
         return coloured(digits())
     report.text(f"Data: a fifth of CIFAR-10, {len(train):,} + {len(test):,} pictures, from {train.location}.")
     return Images("CIFAR-10 subset", Part(*train.tensors()), Part(*test.tensors()), tuple(train.classes), True)

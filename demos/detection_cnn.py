@@ -23,7 +23,7 @@ LOSSES = {0: (0.6963602432, 13.3461611452), 1: (0.6739985345, 12.3992594771), 5:
           10: (0.7706844348, 2.0616039456), 20: (0.4857720050, 2.1808220910)}  # fmt: skip
 CLAIM = """
 The report says that the second head "helps it converge faster": 57 updates with it against 61 without, one run each.
-Elsewhere eight runs took 62 to 95 with it and 73 to 92 without: the spread of the draws is far larger than the
+Elsewhere several runs took 62 to 95 with it and 73 to 92 without: the spread of the draws is far larger than the
 difference, and the claim is not supported. (The report stopped when the class was right 64 times, where the width was
 right for 55 %, although the task was to stop at 100 % of the widths.)
 """

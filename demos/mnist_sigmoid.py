@@ -24,14 +24,14 @@ RUNS = (
     (60000, 3.0, "3.0, mean", 10, "92.6 %", ""),
 )
 SLIPS = """
-The report writes steps of 0.0005 times the mean gradient of 128 pictures, and with these nothing is learned. Its 89.6 %
+The report writes steps of 0.0005 times the mean gradient of 128 pictures, and with these little is learned. Its 89.6 %
 come from its code, which does something else. The length of a batch is taken of a pair, so it is 2: the step is divided
-by 2 where 128 was meant. The slice data[idx[k] : idx[k+127]] lies between two random places: every other "batch" is
+by 2 where 128 was meant. The slice data[idx[k] : idx[k+127]] lies between two random places: half of the "batches" are
 empty, and the rest have 1,000 pictures on average. The last partial batch is dropped. The regulariser is divided by the
-same 2. And its sigmoid' = e^z / (1 + e^z)^2 overflows beyond z = 709, where
-a (1 - a), with a = sigmoid(z), does not. What it calls validation is the test set.
+same 2. And its sigmoid' = e^z / (1 + e^z)^2 overflows beyond z = 709, where a (1 - a), with a = sigmoid(z), does not.
+What it calls validation is the test set.
 
-With the mean of a batch and steps of 0.5 the network reaches what was reported honestly; a step of 0.0005 on the sum
+With the mean of a batch and steps of 0.5 the network honestly reaches what was reported; a step of 0.0005 on the sum
 is one of 0.064 on the mean. A step size means nothing without the reduction beside it.
 """
 

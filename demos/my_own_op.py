@@ -15,7 +15,7 @@ from tinygrad_edu.engine.primitive import registry
 from tinygrad_edu.testing import GradientError, check, grade_tests
 from tinygrad_edu.viz import plots
 
-SECONDS = 30
+SECONDS = 10
 
 TASK = """
 Swish, x σ(βx), with a slope for x and one for β (Ramachandran, Zoph and Le, 2017). The forward takes arrays; each slope

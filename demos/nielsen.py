@@ -119,7 +119,7 @@ def slip(losses: dict[str, list[float]]) -> str:
 
 
 def agreement(report: Report, data: Images) -> None:
-    """The same hundred batches by the eager step and by the compiled one, from the same weights."""
+    """The same 51 batches by the eager step and by the compiled one, from the same weights."""
     tg.manual_seed(report.seed)
     eager = Classifier(sigmoid_network(784, 30, 10), data.train, data.test, quadratic)
     compiled = Classifier(copy.deepcopy(eager.model), data.train, data.test, quadratic)

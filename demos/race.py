@@ -21,13 +21,13 @@ SHAPES = {"W1": (16, 4), "b1": (4,), "W2": (4, 1), "b2": (1,)}
 FIRST = {"sigmoid_l2": (4377, "4378", 1556), "sigmoid_ce": (1557, "1558", 715),
          "relu_l2": (13686, "13687", 3505), "relu_ce": (512, "50 (really 513)", 237)}  # fmt: skip
 # plain gradient descent: from given weights, the median over ten draws measured elsewhere, reported
-SECOND = {"sigmoid_l2": (10231, 10718, "10000"), "sigmoid_ce": (4518, 4748, "~5000"),
+SECOND = {"sigmoid_l2": (10231, 10718, "63 of 64 at 10000"), "sigmoid_ce": (4518, 4748, "~5000"),
           "relu_l2": (2138, 2596, "~2500"), "relu_ce": (871, 947, "~800")}  # fmt: skip
 BIAS_BUG = """
 The first report's counts come out only with two faults of its code put in on purpose: its bias gradients are means over
 the batch where they should be sums, and its ReLU has the slope 1 at 0. The second matters where the output is a ReLU:
-at the start 14 of the 64 outputs are exactly 0. With slope 0 there, as here and in PyTorch, these get no gradient, and
-the race takes another course (last column).
+with the given weights, 14 of the 64 outputs are exactly 0 at the start. With slope 0 there, as here and in PyTorch,
+these get no gradient, and the race takes another course (last column).
 """
 LESSON = """
 With the sum of the 64 losses in place of their mean all steps are 64 times as long: three networks arrive in about a

@@ -48,16 +48,15 @@ def run(report: Report) -> None:
     """Both networks with all three costs."""
     data = grey(report)
     data = data.first(1000, 360) if report.fast else data.first(55000, 10000)
-    report.text(f"Plain steps, batches of 100, five epochs; seed {report.seed}. Steps are given for summed costs.")
+    epochs = 2 if report.fast else 5
+    report.text(f"Plain steps, batches of 100, {epochs} epochs; seed {report.seed}. Steps are given for summed costs.")
     rows, numbers = [], {}
     for place, sizes in enumerate(((784, 10), (784, 30, 10))):
         readers = {}
         network = "-".join(map(str, sizes))
         for name, (cost, _, divided, steps, costs, accuracies, elsewhere) in COSTS.items():
             tg.manual_seed(report.seed)
-            reader = readers[name] = trained(
-                data, sizes, cost, steps[place], 2 if report.fast else 5, f"{network} {name}"
-            )
+            reader = readers[name] = trained(data, sizes, cost, steps[place], epochs, f"{network} {name}")
             history = reader.history
             ours = [value / (10 if divided else 1) for value in history[LOSS]["train"]]
             right = [value / 100 for value in history[ACCURACY]["test"]]

@@ -106,7 +106,7 @@ def slips(report: Report) -> None:
     decay = explain.gradient(regularised, "w")
     softmax = explain.gradient(softmax_loss, "z", shapes={"z": (3,), "y": (3,)})
     rows = [
-        ["d/dw of one term, with λ/(2m) w²", "ends with λ w²; ŷ - y lost its minus", decay],
+        ["d/dw of one term, with λ/(2m) w²", "ends with λ Σ w²; in the update y ŷ for ŷ - y", decay],
         ["dL/dz of -Σ y log softmax(z) (g = 1, Σ y = 1)", "yᵢ ŷᵢ: (0, 0, 0.6652); i = k and i ≠ k swapped", softmax],
         ["d/da of the cross-entropy", "a and y swapped: undefined at y = 0, 1", explain.gradient(bce, "a")],
         ["d²/da²: positive, so a = y is the minimum", "missing: only the slope is shown to be 0", bend],
