@@ -75,6 +75,7 @@ class MeanLeavesTheGraph(Exhibit):
     """
 
     seen = "a teaching engine, in `mean`, `max` and batch normalisation; mended one after the other"
+    cause = "constant along axis 0.*mean.*leave the graph"
     right = staticmethod(lambda x: x - x.mean(0))
     wrong = staticmethod(lambda x: x - x.detach().mean(0))
 
@@ -255,6 +256,7 @@ class DilationForgotten(Exhibit):
     """
 
     seen = "gradients wrong for some settings of a convolution: reported in ml-explore/mlx#2187 and ml-explore/mlx#3800"
+    cause = "in other places.*a dilation"
     right = staticmethod(lambda x, w, dilation: w[0] * x[:-dilation] + w[1] * x[dilation:])
 
     class wrong(tg.autograd.Function):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import wrong_operations as wrong
@@ -201,3 +203,76 @@ def test_every_property_is_the_one_that_notices_something():
     noticed = {name for _, name, _ in WRONG.values()} | {"size 0", "symbolic"}
     noticed |= set(kills(tg.ops.exp).by) | set(walk_kills(20).by)
     assert noticed == set(PROPERTIES)
+
+
+def test_a_function_of_no_floating_argument_is_refused():
+    for arguments in ((), (np.array([1, 2]),)):
+        with pytest.raises(ValueError, match=r"no argument of .* is a floating array"):
+            check(lambda *x: tg.ones(3), *arguments)
+    with pytest.raises(TypeError, match="must return tensors, not ndarray"):
+        check(lambda x: x.detach().numpy(), real((2,)))
+
+
+def test_an_infinite_slope_that_is_right_passes():
+    assert check(tg.sqrt, np.array([0.0, 1.0, 4.0])).unknown > 0
+
+
+def test_no_warning_about_complex_numbers():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check(tg.exp, real((2,)))
+
+
+class TwoOutputs(tg.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * 2, x * x
+
+    @staticmethod
+    def backward(ctx, a, b):
+        return a * 2
+
+
+class OtherDivisor(tg.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.shape = x.shape
+        return x.mean(0)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g.expand(ctx.shape) / ctx.shape[1]
+
+
+class SlightlyRounded(wrong.Square):
+    @staticmethod
+    def backward(ctx, g):
+        return wrong.Square.backward(ctx, g) * (1 + 1e-9)
+
+
+class Smaller(tg.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 1e-9
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * 0.5e-9
+
+
+@pytest.mark.parametrize(
+    ("op", "argument", "words"),
+    [
+        (TwoOutputs, real((3,)), ["what comes from output 1 is missing"]),
+        (OtherDivisor, real((3, 4)), ["ratio is exactly 3 / 4: is the divisor 4"]),
+        (SlightlyRounded, real((3,)), ["right to about 9 digits"]),
+        (Smaller, real((3,)), ["too small by the same factor, 1 / 2"]),
+        (lambda x: x - x.detach().mean(0), real((3, 2)), ["constant along axis 0"]),
+    ],
+)
+def test_the_diagnosis_says_this_and_nothing_else(op, argument, words):
+    with pytest.raises(GradientError) as caught:
+        check(op, argument)
+    assert len(caught.value.causes) == len(words)
+    assert all(w in c for w, c in zip(words, caught.value.causes, strict=True))

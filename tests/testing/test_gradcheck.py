@@ -89,3 +89,23 @@ def test_only_inputs_that_require_grad():
 def test_what_is_not_there_is_refused(option):
     with pytest.raises(NotImplementedError, match="no forward mode"):
         tg.autograd.gradcheck(lambda x: x, leaf(1.0), **{option: True})
+
+
+def test_nothing_to_check_is_not_right():
+    x = tg.tensor([-1.0, 4.0], dtype=tg.float64, requires_grad=True)
+    for f in (tg.autograd.gradcheck, tg.autograd.gradgradcheck):
+        with pytest.raises(RuntimeError, match="not finite"):
+            f(tg.sqrt, x)
+        assert not f(tg.sqrt, x, raise_exception=False)
+    with pytest.raises(AssertionError, match="check_backward_ad must be True"):
+        tg.autograd.gradcheck(tg.sin, x, check_backward_ad=False)
+    with pytest.raises(AssertionError, match="check_rev_over_rev must be True"):
+        tg.autograd.gradgradcheck(tg.sin, x, check_rev_over_rev=False)
+
+
+def test_arguments_of_gradgradcheck_mean_what_they_say():
+    x = tg.tensor([-1.0, 4.0], dtype=tg.float64, requires_grad=True)
+    with pytest.raises(RuntimeError, match="not the numerical one"):
+        tg.autograd.gradgradcheck(tg.sin, x, atol=0.0, rtol=0.0)
+    with pytest.raises(RuntimeError, match="grad_outputs have the shapes"):
+        tg.autograd.gradgradcheck(tg.sin, x, tg.ones(3), raise_exception=False)

@@ -15,13 +15,18 @@ from tinygrad_edu.testing.plugin import PROFILES, use_profile
 ROOT = Path(__file__).parent.parent.parent
 
 TESTS = """
+import time
 import pytest
 from hypothesis import settings
 import tinygrad_edu as tg
 from tinygrad_edu.testing import given_op, real
 
+started = []
+
 @given_op(lambda x: x * x, real((2,)))
 def test_square(case):
+    time.sleep(0.25 * (not started))  # as long as compiling may take: more than hypothesis allows
+    started.append(1)
     case.verify()
 
 @pytest.mark.thorough

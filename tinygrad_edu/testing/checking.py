@@ -98,8 +98,12 @@ def _varies(fn: Any, arguments: tuple[Any, ...]) -> bool:
 def proved(case: Case, names: Iterable[str] = ()) -> list[str]:
     """Check a case; the names of the properties that hold (all of them, or those named).
 
-    Raises GradientError for the first one that does not.
+    Raises GradientError for the first one that does not; ValueError where there is no input to differentiate by.
     """
+    if not case.wanted and case.subject.op is None:
+        raise ValueError(
+            f"check: no argument of {case.subject.name} is a floating array: pass a strategy, real((2, 3)), or a tensor"
+        )
     chosen = list(names) or list(PROPERTIES)
     for name in chosen:
         wrong = broken(case, name)
@@ -175,6 +179,10 @@ def given_op(fn: Any, *arguments: Any, orders: int = 2, **static: Any) -> Callab
             import hypothesis
 
             made = hypothesis.given(drawn.strategy())(test)
+            profile: Any = hypothesis.settings.default
+            if profile.deadline is not None and not hasattr(test, "_hypothesis_internal_use_settings"):
+                # the first run compiles kernels; @settings above this decorator still has the last word
+                made._hypothesis_internal_use_settings = hypothesis.settings(deadline=None)  # type: ignore[attr-defined]
             made.checks_gradients = True  # type: ignore[attr-defined]
             return made
 

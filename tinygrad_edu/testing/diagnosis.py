@@ -6,6 +6,7 @@ A rule is a function of the case and what differs; it gives a sentence, or None 
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,7 +22,7 @@ CLOSE = 1e-6
 
 def near(a: np.ndarray, b: np.ndarray) -> bool:
     """The same shape and numbers, as far as finite differences can tell."""
-    scale = max(1.0, float(np.max(np.abs(b), initial=0.0)))
+    scale = float(np.max(np.abs(b), initial=0.0)) or 1.0
     return a.shape == b.shape and bool(agree(a, b, CLOSE * scale).all())
 
 
@@ -29,7 +30,10 @@ def causes(case: Case, name: str, wrong: Wrong) -> list[str]:
     """The likely causes of a property that does not hold, the most likely first."""
     if name in COMPARED and wrong.found is not None and wrong.expected is not None:
         found = []
-        for rule in SECOND if name == "second order" else COMPARISONS:
+        rules = RULES.get(name, COMPARISONS)
+        if near(*expected_of(wrong)):  # so would be its transpose, its negative, ...
+            rules = (low_precision, at_the_rim)
+        for rule in rules:
             said = rule(case, wrong)
             found += [said] if said and said not in found else []
         if found:
@@ -91,8 +95,9 @@ def ignores_g(case: Case, wrong: Wrong) -> str | None:
 def ratio(case: Case, wrong: Wrong) -> str | None:
     """All entries off by one factor."""
     found, expected = expected_of(wrong)
-    used = np.abs(expected) > 1e-9
-    if not used.any() or not near(np.where(used, 0.0, found), np.zeros(found.shape)):
+    scale = float(np.max(np.abs(expected), initial=0.0))
+    used = np.abs(expected) > 1e-9 * scale
+    if not used.any() or not agree(np.where(used, 0.0, found), np.zeros(found.shape), CLOSE * scale).all():
         return None
     factors = found[used] / expected[used]
     factor = float(factors.flat[0])
@@ -105,6 +110,9 @@ def ratio(case: Case, wrong: Wrong) -> str | None:
             return f"the ratio {says} exactly {n}, {sizes[n]}: was the divisor of a mean {what}?"
     if abs(factor - 1) < 1e-3:
         return None
+    for n, m in itertools.permutations(sizes, 2):
+        if n > 1 and m > 1 and math.gcd(n, m) == 1 and abs(factor - n / m) < 1e-6:
+            return f"the ratio is exactly {n} / {m}: is the divisor {m}, {sizes[m]}, instead of {n}, {sizes[n]}?"
     told = f"{factor:.6g}" if abs(factor) > 1 else f"1 / {1 / factor:.6g}"
     return f"all entries are too {'large' if abs(factor) > 1 else 'small'} by the same factor, {told}"
 
@@ -136,7 +144,7 @@ def rearranged(case: Case, wrong: Wrong) -> str | None:
         for shift in (1, -1):
             if found.shape[axis] > 2 and near(np.roll(found, shift, axis), expected):
                 return f"it matches after shifting axis {axis} by {shift}: is an index off by one?"
-    flat_order = near(np.asarray(found).reshape(-1, order="F").reshape(found.shape), expected)
+    flat_order = found.ndim >= 2 and near(np.asarray(found).reshape(-1, order="F").reshape(found.shape), expected)
     return "it matches when read in column order: is the order of entries in memory used?" if flat_order else None
 
 
@@ -148,6 +156,41 @@ def swapped(case: Case, wrong: Wrong) -> str | None:
     for k, other in enumerate(others):
         if k != wrong.input and near(np.asarray(wrong.found), other):
             return f"it is the gradient of {case.name(k)}: were the two swapped?"
+    return None
+
+
+def output_left_out(case: Case, wrong: Wrong) -> str | None:
+    """Right but for the part of one of several outputs."""
+    if wrong.input is None or len(case.outputs) < 2:
+        return None
+    for j in range(len(case.outputs)):
+        us = [u * (i != j) for i, u in enumerate(case.us())]
+        if near(np.asarray(wrong.found), case.split(case.slopes.pull(flat(us))[0])[wrong.input]):
+            return f"what comes from output {j} is missing: are the gradients of all outputs added up?"
+    return None
+
+
+def off_by_a_constant(case: Case, wrong: Wrong) -> str | None:
+    """The difference is the same everywhere along an axis, and not everywhere the same fraction of the gradient."""
+    found, expected = expected_of(wrong)
+    gap = found - expected
+    for axis, n in enumerate(found.shape):
+        along = gap.take([0], axis)
+        if n > 2 and np.ptp(expected, axis).all() and along.all() and near(gap, np.broadcast_to(along, gap.shape)):
+            return f"the difference is constant along axis {axis}: did a sum or a mean over it leave the graph?"
+    return None
+
+
+def same_total(case: Case, wrong: Wrong) -> str | None:
+    """As much as there should be, in other places."""
+    found, expected = expected_of(wrong)
+    if found.ndim == 0 or found.size < 3 or not np.isfinite(found).all() or found.sum() == 0:
+        return None
+    if near(np.asarray(found.sum()), np.asarray(expected.sum())):
+        return (
+            "the sum of all entries is right, they are in other places: is an index, a stride, a dilation or a "
+            "transpose wrong?"
+        )
     return None
 
 
@@ -222,7 +265,7 @@ def at_special_values(case: Case, wrong: Wrong) -> str | None:
     x, bad = case.xs[wrong.input], wrong.bad
     for holds, what in ((x == 0, "is 0"), (x < 0, "is negative"), (x > 0, "is positive"), (np.abs(x) > 1, "is > 1")):
         if np.array_equal(holds, bad):
-            kinks = ": do kinks of parts cancel in the forward? They do not in the gradient" if what == "is 0" else ""
+            kinks = ": is it a case of its own, or do kinks cancel in the forward?" if what == "is 0" else ""
             return f"it is wrong exactly where {case.name(wrong.input)} {what}{kinks}"
     return None
 
@@ -275,6 +318,7 @@ COMPARISONS: tuple[Rule, ...] = (
     broadcast_sum,
     ignores_g,
     swapped,
+    output_left_out,
     ratio,
     rearranged,
     at_ties,
@@ -282,8 +326,12 @@ COMPARISONS: tuple[Rule, ...] = (
     at_special_values,
     low_precision,
     at_the_rim,
+    off_by_a_constant,
+    same_total,
 )
 SECOND: tuple[Rule, ...] = (not_finite, detached, is_negative, rearranged)
+KINKS: tuple[Rule, ...] = (not_finite, at_ties, at_special_values)
+RULES = {"second order": SECOND, "subgradient": KINKS}
 
 
 def _of_layout(case: Case, wrong: Wrong) -> str:
@@ -313,6 +361,8 @@ def _of_linear(case: Case, wrong: Wrong) -> str:
         return "the gradient does not vanish with g: does the rule multiply by g?"
     if "used twice" in wrong.message:
         return "gradients must be added up: is one overwritten, or written into an array that is kept?"
+    if wrong.found is not None and near(*expected_of(wrong)):
+        return low_precision(case, wrong) or "the rule is not linear in g"
     return "the rule is not linear in g: does it use g twice, a power of it, or its sign?"
 
 

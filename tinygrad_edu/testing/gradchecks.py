@@ -46,7 +46,8 @@ def gradcheck(
         what they mean in PyTorch: the step, and |analytical - numerical| <= atol + rtol * |numerical|
     nondet_tol       -- how much two runs may differ
 
-    Inputs are checked in float64.  Raises GradcheckError (a RuntimeError), or returns False without `raise_exception`;
+    Inputs are checked in float64.  Raises GradcheckError (a RuntimeError), or returns False without `raise_exception`,
+    also where inputs or outputs are not finite; AssertionError when there is nothing to check;
     NotImplementedError for forward mode and batched gradients, which this engine does not have.
 
     >>> import tinygrad_edu as tg
@@ -57,12 +58,14 @@ def gradcheck(
     unknown = check_batched_grad or check_batched_forward_grad or check_forward_ad
     if unknown:
         raise NotImplementedError("gradcheck: there is no forward mode and no batched gradient to check")
+    assert check_backward_ad, "gradcheck: check_backward_ad must be True, there is nothing else to check"
     case = Case(Subject(func), _call(inputs))
     _require_inputs(case, "gradcheck")
-    names = () if not check_backward_ad else FIRST if eps is None and atol is None and rtol is None else FIRST[:1]
+    names = FIRST if eps is None and atol is None and rtol is None else FIRST[:1]
     try:
+        _require_finite(case)
         _checked(case, names)
-        if check_backward_ad and not names[1:]:
+        if not names[1:]:
             _with_tolerance(case, eps or 1e-6, 1e-5 if atol is None else atol, 1e-3 if rtol is None else rtol)
         _repeatable(case, nondet_tol)
     except GradcheckError:
@@ -105,17 +108,23 @@ def gradgradcheck(
     """
     if check_batched_grad or check_fwd_over_rev:
         raise NotImplementedError("gradgradcheck: there is no forward mode and no batched gradient to check")
+    assert check_rev_over_rev, "gradgradcheck: check_rev_over_rev must be True, there is nothing else to check"
     case = Case(Subject(func), _call(inputs))
     _require_inputs(case, "gradgradcheck")
     names = (*SECOND, "layout") if gen_non_contig_grad_outputs else SECOND
     if grad_outputs is not None:
         given = grad_outputs if isinstance(grad_outputs, (tuple, list)) else (grad_outputs,)
         case.upstream = [np.array(g._array, np.float64) for g in given]
+        shapes = [g.shape for g in case.upstream], [o.shape for o in case.outputs]
+        if shapes[0] != shapes[1]:
+            raise RuntimeError(f"gradgradcheck: grad_outputs have the shapes {shapes[0]}, the outputs {shapes[1]}")
     try:
-        if check_rev_over_rev and eps is None and atol is None and rtol is None:
+        _require_finite(case)
+        if eps is None and atol is None and rtol is None:
             _checked(case, names)
-        elif check_rev_over_rev:
-            _with_tolerance(_of_gradients(case), eps or 1e-6, atol or 1e-5, rtol or 1e-3)
+        else:
+            atol, rtol = 1e-5 if atol is None else atol, 1e-3 if rtol is None else rtol
+            _with_tolerance(_of_gradients(case), eps or 1e-6, atol, rtol)
         _repeatable(case, nondet_tol)
     except GradcheckError:
         if raise_exception:
@@ -131,6 +140,12 @@ def _call(inputs: Any) -> Call:
 def _require_inputs(case: Case, name: str) -> None:
     if not case.wanted:
         raise ValueError(f"{name} expects at least one input with a floating dtype that requires grad")
+
+
+def _require_finite(case: Case) -> None:
+    if not case.finite:
+        wrong = Wrong("inputs or outputs are not finite here: there is no slope to compare with, try other inputs")
+        raise GradcheckError(case, "gradient", wrong)
 
 
 def _checked(case: Case, names: Sequence[str]) -> None:

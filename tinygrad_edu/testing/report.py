@@ -69,7 +69,7 @@ class GradientError(AssertionError):
 
     def __init__(self, case: Case, name: str, wrong: Wrong, known: list[str] | None = None) -> None:
         self.case, self.property, self.wrong = case, name, wrong
-        self.causes = known or causes(case, name, wrong)
+        self.causes = causes(case, name, wrong) if known is None else known
         super().__init__("\n".join(_lines(case, name, wrong, self.causes)))
 
 
