@@ -74,7 +74,7 @@ def with_momentum(report: Report, data: Any, real: bool) -> dict[str, Run]:
     momentum = partial(optim.SGD, lr=0.01, momentum=0.99, weight_decay=5e-4)
     rows, shown, medians = [], {}, []
     for normalised, elsewhere in ((True, "12 26 14 12 12"), (False, "26..30")):
-        name = "batch normalisation" if normalised else "without it"
+        name = "batch normalisation" if normalised else "no normalisation"
         runs = []
         for draw in range(3 if report.fast else 5):
             tg.manual_seed(report.seed + draw)
