@@ -9,7 +9,7 @@ import pytest
 from wrong_operations import Square
 
 import tinygrad_edu as tg
-from tinygrad_edu.testing import check, grade_tests, mutants
+from tinygrad_edu.testing import check, grade_tests, mutants, real
 
 
 def check_with_ones():
@@ -81,3 +81,22 @@ def test_a_function_of_the_teacher_and_chosen_mutants():
     grade = grade_tests(test_square, Square, chosen)
     assert {m.what for m in grade.killed} == {"g forgotten", "sign flipped"}
     assert [m.name for m in grade.survived] == ["Square.x: rounded to float32"]
+
+
+def test_an_inherited_backward_is_graded_and_given_back():
+    class Inherits(Square):
+        pass
+
+    assert grade_tests(lambda op: check(op, real((2, 2))), Inherits).score == 1.0
+    assert "backward" not in vars(Inherits)
+
+
+def test_a_test_may_fail_as_pytest_does():
+    def raises_nothing(op):
+        with pytest.raises(ValueError, match="never"):
+            pass
+
+    def leaves(op):
+        raise SystemExit
+
+    assert set(grade_tests([raises_nothing, leaves], Square).wrong) == {"raises_nothing", "leaves"}

@@ -103,7 +103,9 @@ def failure(test: Callable[..., Any], op: Any) -> str | None:
     try:
         with without_shrinking():
             test(op) if _wants_the_operation(test) else test()
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # pytest.fail() and exit() are not Exceptions
         lines = str(error).strip().splitlines()
         return f"{type(error).__name__}{': ' + lines[0] if lines else ''}"
     return None

@@ -324,9 +324,12 @@ def _two_exchanged(backward: Callable[..., Any], k: int) -> Callable[..., Any]:
 
 @contextmanager
 def _with_backward(cls: type[Function], wrong: Callable[..., Any]) -> Iterator[None]:
-    before = cls.__dict__["backward"]
+    before = cls.__dict__.get("backward")
     cls.backward = staticmethod(wrong)  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
-        cls.backward = before
+        if before is None:
+            del cls.backward
+        else:
+            cls.backward = before
