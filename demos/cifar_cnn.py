@@ -9,7 +9,7 @@ from demos.training import ACCURACY, Classifier, f1_scores
 from tinygrad_edu import nn, optim
 from tinygrad_edu.datasets import CIFAR10Subset
 
-ROW, SECONDS = "E1", 50
+ROW, SECONDS = "E1", 40
 
 SLIPS = """
 The report's pictures (wild animals, 10 classes) are not public; others stand in for them, so its numbers (training

@@ -14,7 +14,7 @@ from demos.line_cnn import SHAPES
 from demos.report import Report
 from tinygrad_edu import nn, optim, viz
 
-ROW, SECONDS = "C2", 35
+ROW, SECONDS = "C2", 15
 
 BOTH = {**SHAPES, "reg_W": (128,), "reg_b": (1,)}
 SHARE = 0.01

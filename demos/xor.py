@@ -16,7 +16,7 @@ from demos.report import Report
 from tinygrad_edu import nn, optim
 from tinygrad_edu.viz import plots as drawing
 
-ROW, SECONDS = "B3", 25
+ROW, SECONDS = "B3", 15
 
 X = tg.tensor([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=tg.float64)
 Y = tg.tensor([[0], [1], [1], [0]], dtype=tg.float64)
