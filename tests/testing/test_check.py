@@ -276,3 +276,9 @@ def test_the_diagnosis_says_this_and_nothing_else(op, argument, words):
         check(op, argument)
     assert len(caught.value.causes) == len(words)
     assert all(w in c for w, c in zip(words, caught.value.causes, strict=True))
+
+
+@pytest.mark.parametrize("returns", [lambda x: x.argmax(), lambda x: ()])
+def test_what_returns_no_floating_tensor_is_refused(returns):
+    with pytest.raises(ValueError, match="returns no floating tensor: there is no gradient to check"):
+        check(returns, real((3,)))

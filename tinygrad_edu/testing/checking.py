@@ -98,12 +98,15 @@ def _varies(fn: Any, arguments: tuple[Any, ...]) -> bool:
 def proved(case: Case, names: Iterable[str] = ()) -> list[str]:
     """Check a case; the names of the properties that hold (all of them, or those named).
 
-    Raises GradientError for the first one that does not; ValueError where there is no input to differentiate by.
+    Raises GradientError for the first one that does not; ValueError where there is nothing to differentiate, or nothing
+    to differentiate by.
     """
     if not case.wanted and case.subject.op is None:
         raise ValueError(
             f"check: no argument of {case.subject.name} is a floating array: pass a strategy, real((2, 3)), or a tensor"
         )
+    if case.subject.op is None and not case.outputs:
+        raise ValueError(f"check: {case.subject.name} returns no floating tensor: there is no gradient to check")
     chosen = list(names) or list(PROPERTIES)
     for name in chosen:
         wrong = broken(case, name)
