@@ -268,6 +268,7 @@ class Smaller(tg.autograd.Function):
         (OtherDivisor, real((3, 4)), ["ratio is exactly 3 / 4: is the divisor 4"]),
         (SlightlyRounded, real((3,)), ["right to about 9 digits"]),
         (Smaller, real((3,)), ["too small by the same factor, 1 / 2"]),
+        (lambda x: 2 * x.detach() - x, real((3,)), ["the negative of the right gradient"]),
         (lambda x: x - x.detach().mean(0), real((3, 2)), ["constant along axis 0"]),
     ],
 )

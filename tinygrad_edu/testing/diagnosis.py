@@ -108,7 +108,7 @@ def ratio(case: Case, wrong: Wrong) -> str | None:
         n = round(r)
         if n > 1 and abs(r - n) < 1e-6 * n and n in sizes:
             return f"the ratio {says} exactly {n}, {sizes[n]}: was the divisor of a mean {what}?"
-    if abs(factor - 1) < 1e-3:
+    if abs(abs(factor) - 1) < 1e-3:
         return None
     for n, m in itertools.permutations(sizes, 2):
         if n > 1 and m > 1 and math.gcd(n, m) == 1 and abs(factor - n / m) < 1e-6:
