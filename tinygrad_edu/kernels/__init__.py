@@ -6,17 +6,18 @@ The fast twins are compiled for float32 and float64; other dtypes always take th
 Nothing is compiled, and numba is not imported, before a fast twin is first called.
 
 Read `registry` first (what a kernel is), then a family: `elementwise` and its polynomials in `exponential`, `linalg`,
-`softmax`, `random`, or for images `layout`, `conv`, `pool`, `norm`;
+`softmax`, `random`, or for images `layout`, `conv`, `pool`, `average`, `norm`;
 `tile` is what makes products and convolutions fast, `ladder` the way there from the textbook's three loops.
 `into` and `part` are what compiled programs call; `jit` and `cache` are how all that gets compiled and kept.
 """
 
+from .average import average_windows, spread_windows
 from .cache import cache_folder, clear_cache
 from .conv import conv2d, conv2d_to_input, conv2d_to_weight, conv_size
 from .elementwise import erf, exp, logistic_loss, relu, relu_grad, sigmoid, sigmoid_grad, tanh, tanh_grad
 from .linalg import gemm, gemm_nt, matmul
 from .norm import batch_norm, batch_norm_grad, layer_norm, layer_norm_grad
-from .pool import average_windows, max_pool2d, pool_gather, pool_scatter, pool_size, spread_windows
+from .pool import max_pool2d, pool_gather, pool_scatter, pool_size
 from .random import fill_random_bits, random_bits
 from .registry import Kernel, backend, registered, use, warmup
 from .softmax import cross_entropy, cross_entropy_grad, log_softmax, log_softmax_grad

@@ -7,9 +7,10 @@ without a program noticing. Shapes and places are not checked. (Loops of convolu
 
 from __future__ import annotations
 
+from .average import average_loop, spread_loop
 from .jit import jit
 from .norm import batch_norm_loop, layer_norm_loop
-from .pool import average_loop, gather_loop, max_pool_loop, scatter_loop, spread_loop
+from .pool import gather_loop, max_pool_loop, scatter_loop
 from .registry import Array
 
 Pair = tuple[int, int]
