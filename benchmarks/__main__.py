@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import importlib
 
+from benchmarks.timing import begin
+
 NAMES = {
     "kernels": "matrix products, convolution and pooling beside NumPy and PyTorch",
     "steps": "one training step of six networks beside PyTorch, JAX, autograd and MyGrad",
@@ -25,6 +27,7 @@ def main() -> None:
     parser.add_argument("--out", default="out", help="the folder for benchmarks.json and benchmarks.png")
     options = parser.parse_args()
     names = [options.name] if options.name else [name for name in NAMES if name not in ALONE]
+    begin()
     records = []
     for name in names:
         print(f"\n== {name}: {NAMES[name]}")

@@ -13,18 +13,7 @@ from typing import Any
 
 import numpy as np
 
-import tinygrad_edu as tg
-from benchmarks.timing import (
-    Timing,
-    check_equal,
-    describe,
-    fair_surroundings,
-    geometric_mean,
-    interleave,
-    optional,
-    show_table,
-    use_threads,
-)
+from benchmarks.timing import Timing, check_equal, geometric_mean, interleave, optional, show_table
 from tinygrad_edu import kernels
 from tinygrad_edu.kernels import linalg, tile
 
@@ -51,12 +40,6 @@ Records = list[dict[str, Any]]
 
 def run(rounds: int) -> Records:
     """Print the tables; the numbers as records."""
-    unset = fair_surroundings()
-    use_threads(1)
-    tg.set_num_threads(1)
-    about = describe(1, unset)
-    for name, text in about.items():
-        print(f"{name}: {text}")
     top = peak(rounds)
     print(f"peak measured: {top:.0f} GFLOP/s, one core on what is in its nearest cache")
     torch = optional("torch")

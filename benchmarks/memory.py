@@ -14,7 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.timing import KEEP_MEMORY, describe, fair_surroundings, optional, show_table
+from benchmarks.timing import KEEP_MEMORY, optional, show_table
 
 ROOT = Path(__file__).parent.parent
 NAMES = ("c", "d1", "d2", "e")
@@ -50,9 +50,6 @@ def run(rounds: int) -> Records:
     if sys.platform != "linux":
         print("memory: only Linux lets a process start its peak anew")
         return []
-    unset = fair_surroundings()
-    for key, text in describe(1, unset).items():
-        print(f"{key}: {text}")
     peers = {"ours": ("tinygrad_edu", "NCHW")}
     if optional("torch") is not None:
         peers |= {"torch NCHW": ("torch", "NCHW"), "torch NHWC": ("torch", "NHWC")}

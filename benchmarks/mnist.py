@@ -79,7 +79,6 @@ def run(rounds: int) -> None:
     except ModuleNotFoundError:
         print("PyTorch is not installed: our own time only")
     else:
-        torch.set_num_threads(1)
         networks["torch"] = Trained(torch)
         networks["torch"].start_as(networks["tinygrad_edu"])
     train, test = arrays(True), arrays(False)

@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.timing import describe, fair_surroundings, optional, show_table
+from benchmarks.timing import optional, show_table
 
 ROOT = Path(__file__).parent.parent
 IMPORT = """
@@ -38,9 +38,6 @@ Records = list[dict[str, Any]]
 
 def run(rounds: int) -> Records:
     """Print the table; the numbers as records."""
-    unset = fair_surroundings()
-    for key, text in describe(1, unset).items():
-        print(f"{key}: {text}")
     count = max(3, rounds // 10)
     modules = ["numpy", "tinygrad_edu", *(["torch"] if optional("torch") is not None else [])]
     lines: dict[str, list[float]] = {}

@@ -13,7 +13,7 @@ import numpy as np
 import tinygrad_edu as tg
 from benchmarks.array_peers import peers
 from benchmarks.networks import NAMES, Training
-from benchmarks.timing import Timing, describe, fair_surroundings, interleave, optional, show_table, use_threads
+from benchmarks.timing import Timing, interleave, optional, show_table
 
 STEPS = [(name, "SGD") for name in NAMES] + [("c", "Adam"), ("e", "Adam")]
 Records = list[dict[str, Any]]
@@ -21,12 +21,6 @@ Records = list[dict[str, Any]]
 
 def run(rounds: int) -> Records:
     """Print a table per step; the numbers as records."""
-    unset = fair_surroundings()
-    use_threads(1)
-    tg.set_num_threads(1)
-    about = describe(1, unset)
-    for key, text in about.items():
-        print(f"{key}: {text}")
     torch = optional("torch")
     records: Records = []
     for name, optimizer in STEPS:

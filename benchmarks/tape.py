@@ -40,7 +40,6 @@ def run(rounds: int) -> None:
     except ModuleNotFoundError:
         print("PyTorch is not installed: our own time only")
     else:
-        torch.set_num_threads(1)
         peers["torch"] = torch.tensor
     for weights in (True, False):
         times: dict[str, list[tuple[float, float, float]]] = {name: [] for name in peers}

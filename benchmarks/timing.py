@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+import tinygrad_edu as tg
+
 # Variables that slow NumPy's BLAS down, where somebody set them: nobody shall be flattered by that.
 PINS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 # glibc hands large arrays back to the system at once, and every page of the next one costs a fault, for all alike.
@@ -56,11 +58,20 @@ def fair_surroundings() -> list[str]:
     return os.environ.get("BENCHMARKS_UNPINNED", "").split()
 
 
+def begin() -> None:
+    """Honest surroundings and one thread for everybody; prints what a reader has to know of the machine."""
+    unset = fair_surroundings()
+    use_threads(1)
+    for name, text in describe(1, unset).items():
+        print(f"{name}: {text}")
+
+
 def use_threads(count: int) -> None:
-    """Let BLAS and PyTorch use so many threads."""
+    """Let ourselves, BLAS and PyTorch use so many threads."""
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(count)
+    tg.set_num_threads(count)
     torch = optional("torch")
     if torch is not None:
         torch.set_num_threads(count)
