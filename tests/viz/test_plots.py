@@ -20,6 +20,35 @@ def test_curves_have_labels_and_lines_that_differ_in_grey():
     assert [t.get_text() for t in left.get_legend().get_texts()] == ["train", "test"]
 
 
+def test_curves_begin_where_they_are_told_or_lie_at_given_places():
+    (axis,) = viz.curves({"loss": {"train": [3, 2, 1]}}, first=0, xlabel="updates").axes
+    assert list(axis.get_lines()[0].get_xdata()) == [0, 1, 2]
+    (axis,) = viz.curves({"f(x)": {"f": [3, 2, 1], "g": [1, 2, 3]}}, xlabel="x", x=[-1.5, 0.0, 4.0]).axes
+    assert [list(line.get_xdata()) for line in axis.get_lines()] == [[-1.5, 0.0, 4.0]] * 2
+    assert axis.get_xlabel() == "x"
+
+
+def test_a_short_line_has_all_its_points_marked_and_a_long_one_a_few():
+    (axis,) = viz.curves({"loss": {"short": [3, 2, 1], "long": np.exp(-np.arange(5000) / 500)}}).axes
+    short, long = axis.get_lines()
+    assert short.get_markevery() == 1
+    assert 0 < long.get_markevery() < 0.2
+
+
+@pytest.mark.parametrize("names", [("train", "test"), ("sigmoid, cross-entropy", "ReLU, cross-entropy", "a", "b")])
+def test_no_legend_covers_a_line_or_leaves_the_picture(names):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    for panels in (1, 2):
+        figure = viz.curves({str(k): {name: [0, 1] for name in names} for k in range(panels)})
+        FigureCanvasAgg(figure).draw()
+        for axis in figure.axes:
+            box = axis.get_legend().get_window_extent()
+            assert box.y0 >= axis.get_window_extent().y1
+            assert box.x1 <= figure.bbox.x1
+            assert box.y1 <= figure.bbox.y1
+
+
 def test_confusion_counts_and_their_picture():
     counts = viz.confusion_counts([0, 0, 1, 2, 2], [0, 1, 1, 2, 0], 3)
     np.testing.assert_array_equal(counts, [[1, 1, 0], [0, 1, 0], [1, 0, 1]])

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LINES = (("-", "o", "#1b5fb0"), ("--", "s", "#b3411a"), ("-.", "^", "#2f7d32"), (":", "D", "#6b3fa0"))
+# Markers on a long line; a panel's least width in inches, the letters above an inch, those a line's sample takes.
+MARKED, PANEL, LETTERS, SAMPLE = 12, 4.2, 14, 7
 SVG_SETTINGS: dict[Any, Any] = {"svg.fonttype": "path", "svg.hashsalt": "tinygrad_edu"}
 
 
@@ -40,24 +42,43 @@ def picture(figure: Figure, format: str) -> bytes:
     return out.getvalue()
 
 
-def curves(panels: Mapping[str, Mapping[str, Sequence[float]]], *, xlabel: str = "epoch", first: int = 1) -> Figure:
+def curves(
+    panels: Mapping[str, Mapping[str, Any]], *, xlabel: str = "epoch", first: float = 1, x: Any = None
+) -> Figure:
     """One panel per quantity, one line per series: `curves({"loss (nats)": {"train": [...], "test": [...]}})`.
 
-    The keys of `panels` label the vertical axes, with the unit; `first` is the place of the first point.
+    The keys of `panels` label the vertical axes, with the unit.
+
+    first -- the place of the first point, the others following by 1
+    x     -- the places of all points, where they do not follow by 1
     """
-    drawn = figure(4.2 * len(panels), 3.2)
+    width = PANEL if len(panels) > 1 else 1.3 * PANEL
+    drawn = figure(width * len(panels), 3.4)
     axes = drawn.subplots(1, len(panels), squeeze=False)[0]
     for axis, (quantity, series) in zip(axes, panels.items(), strict=True):
         for (name, numbers), (dash, marker, color) in zip(series.items(), itertools.cycle(LINES), strict=False):
-            places = range(first, first + len(numbers))
-            every = max(1, len(numbers) // 12)
+            numbers = np.asarray(numbers)
+            places = first + np.arange(len(numbers)) if x is None else np.asarray(x)
+            every = 1 if len(numbers) <= MARKED else 1 / MARKED
             axis.plot(places, numbers, dash, marker=marker, markevery=every, markersize=4, color=color, label=name)
-        axis.set_xlabel(xlabel)
-        axis.set_ylabel(quantity)
+        axis.set(xlabel=xlabel, ylabel=quantity)
         axis.xaxis.get_major_locator().set_params(integer=True, nbins=7)
         axis.grid(color="#dddddd", linewidth=0.6)
-        axis.legend(frameon=False)
+        _legend_above(axis, max(1, int(LETTERS * width / (SAMPLE + max(map(len, series), default=0)))))
     return drawn
+
+
+def _legend_above(axis: Any, columns: int) -> None:
+    """A legend that covers no line."""
+    axis.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        borderaxespad=0.2,
+        ncols=columns,
+        columnspacing=1.2,
+        fontsize=9,
+        frameon=False,
+    )
 
 
 def confusion_counts(targets: Any, predictions: Any, classes: int) -> np.ndarray:
