@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LINES = (("-", "o", "#1b5fb0"), ("--", "s", "#b3411a"), ("-.", "^", "#2f7d32"), (":", "D", "#6b3fa0"))
-# Markers on a long line; a panel's least width in inches, the letters above an inch, those a line's sample takes.
+# Markers on the longest line; a panel's least width in inches, the letters above an inch, those a line's sample takes.
 MARKED, PANEL, LETTERS, SAMPLE = 12, 4.2, 14, 7
 SVG_SETTINGS: dict[Any, Any] = {"svg.fonttype": "path", "svg.hashsalt": "tinygrad_edu"}
 
@@ -56,10 +56,10 @@ def curves(
     drawn = figure(width * len(panels), 3.4)
     axes = drawn.subplots(1, len(panels), squeeze=False)[0]
     for axis, (quantity, series) in zip(axes, panels.items(), strict=True):
+        every = max(1, max(map(len, series.values()), default=0) // MARKED)
         for (name, numbers), (dash, marker, color) in zip(series.items(), itertools.cycle(LINES), strict=False):
             numbers = np.asarray(numbers)
             places = first + np.arange(len(numbers)) if x is None else np.asarray(x)
-            every = 1 if len(numbers) <= MARKED else 1 / MARKED
             axis.plot(places, numbers, dash, marker=marker, markevery=every, markersize=4, color=color, label=name)
         axis.set(xlabel=xlabel, ylabel=quantity)
         axis.xaxis.get_major_locator().set_params(integer=True, nbins=7)
