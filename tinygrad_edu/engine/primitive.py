@@ -44,7 +44,7 @@ class Primitive:
     rules                  -- by input name; an input in `constant` has no gradient, as a statement
     fused                  -- input names and the kernel that gives all their gradients at once (`fast=`), if any
     plans                  -- what was worked out for each pattern of inputs that need a gradient
-    differentiable         -- whether there is any rule;  first, second: 1 and 2 where that input has one, else 0
+    ruled                  -- a bit mask of the inputs that have a rule
     """
 
     def __init__(
@@ -79,8 +79,7 @@ class Primitive:
         self.fused: tuple[tuple[str, ...], Callable[..., Any]] | None = None
         self.constant: set[str] = set()
         self.plans: dict[Any, Plan] = {}
-        self.differentiable = False
-        self.first = self.second = 0
+        self.ruled = 0
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}({', '.join(self.inputs)})>"
@@ -124,8 +123,7 @@ class Primitive:
         for named in (fn, into or fn):
             bind(self, named)
         self.rules[name] = rule
-        self.differentiable = True
-        self.first, self.second = (bit * (n in self.rules) for bit, n in zip((1, 2), (*self.inputs, ""), strict=False))
+        self.ruled |= 1 << self.inputs.index(name)
         self.plans.clear()
 
     def input_name(self, position: int) -> str:

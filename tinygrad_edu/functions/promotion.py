@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import ops
-from tinygrad_edu.engine.calls import binary_call, unary_call
 from tinygrad_edu.engine.value import Value, make
+from tinygrad_edu.engine.written import written_call
 
 Dtype = np.dtype
 
@@ -115,7 +115,7 @@ def binary(op: Any, *, floating: bool = False, doc: str) -> Callable[..., Any]:
     def promoting(input: Any, other: Any) -> Any:
         return op(*promoted(op.name, input, other, floating=floating))
 
-    function = named(binary_call(op, promoting, "f" if floating else None), op.name, doc)
+    function = named(written_call(op, promoting, "f" if floating else None, mixed=False, numbers=True), op.name, doc)
     function.primitive, function.kinds = op, "f" if floating else None
     return function
 
@@ -127,7 +127,7 @@ def unary(op: Any, *, floating: bool = True, doc: str) -> Callable[..., Any]:
         require_tensor(op.name, input)
         return op(ops.cast(input, dtype=_default) if floating else input)
 
-    return named(unary_call(op, converting, "f" if floating else None), op.name, doc)
+    return named(written_call(op, converting, "f" if floating else None), op.name, doc)
 
 
 def operator(function: Callable[..., Any], *, swapped: bool = False) -> Callable[..., Any]:
@@ -142,7 +142,8 @@ def operator(function: Callable[..., Any], *, swapped: bool = False) -> Callable
         return function(other, self) if swapped else function(self, other)
 
     op = getattr(function, "primitive", None)
-    method = careful if op is None or swapped else binary_call(op, careful, function.kinds)  # type: ignore[attr-defined]
+    kinds = getattr(function, "kinds", None)
+    method = careful if op is None or swapped else written_call(op, careful, kinds, mixed=False, numbers=True)
     return named(method, function.__name__, function.__doc__ or "")
 
 
