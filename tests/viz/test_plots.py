@@ -42,11 +42,13 @@ def test_no_legend_covers_a_line_or_leaves_the_picture(names):
     for panels in (1, 2):
         figure = viz.curves({str(k): {name: [0, 1] for name in names} for k in range(panels)})
         FigureCanvasAgg(figure).draw()
-        for axis in figure.axes:
-            box = axis.get_legend().get_window_extent()
-            assert box.y0 >= axis.get_window_extent().y1
-            assert box.x1 <= figure.bbox.x1
-            assert box.y1 <= figure.bbox.y1
+        (legend,) = figure.legends or [axis.get_legend() for axis in figure.axes]
+        assert [text.get_text() for text in legend.get_texts()] == list(names)
+        box = legend.get_window_extent()
+        assert box.y0 >= max(axis.get_window_extent().y1 for axis in figure.axes)
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.x1
+        assert box.y1 <= figure.bbox.y1
 
 
 def test_confusion_counts_and_their_picture():

@@ -64,21 +64,22 @@ def curves(
         axis.set(xlabel=xlabel, ylabel=quantity)
         axis.xaxis.get_major_locator().set_params(integer=True, nbins=7)
         axis.grid(color="#dddddd", linewidth=0.6)
-        _legend_above(axis, max(1, int(LETTERS * width / (SAMPLE + max(map(len, series), default=0)))))
+    _legends_above(drawn, width)
     return drawn
 
 
-def _legend_above(axis: Any, columns: int) -> None:
-    """A legend that covers no line."""
-    axis.legend(
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        borderaxespad=0.2,
-        ncols=columns,
-        columnspacing=1.2,
-        fontsize=9,
-        frameon=False,
-    )
+def _legends_above(drawn: Figure, width: float) -> None:
+    """Legends that cover no line: one for all panels where they name the same, else one above each."""
+    style: dict[str, Any] = {"frameon": False, "fontsize": 9, "columnspacing": 1.2}
+    names = [tuple(str(line.get_label()) for line in axis.get_lines()) for axis in drawn.axes]
+    longest = SAMPLE + max((len(name) for name in itertools.chain(*names)), default=0)
+    if len(names) > 1 and len(set(names)) == 1:
+        columns = max(1, int(LETTERS * width * len(names) / longest))
+        drawn.legend(handles=drawn.axes[0].get_lines(), loc="outside upper center", ncols=columns, **style)
+        return
+    columns = max(1, int(LETTERS * width / longest))
+    for axis in drawn.axes:
+        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, ncols=columns, **style)
 
 
 def confusion_counts(targets: Any, predictions: Any, classes: int) -> np.ndarray:
