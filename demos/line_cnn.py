@@ -9,8 +9,9 @@ from typing import Any
 import tinygrad_edu as tg
 import tinygrad_edu.nn.functional as F
 from demos.data import course_pictures
-from demos.descent import Run, Start, classify, plots, same_count, with_weights
+from demos.descent import Run, classify, plots, same_count
 from demos.report import Report
+from demos.weights import Start, with_weights
 from tinygrad_edu import nn, optim, viz
 
 ROW, SECONDS = "C1", 15

@@ -11,8 +11,9 @@ from tqdm import tqdm
 
 import tinygrad_edu as tg
 import tinygrad_edu.nn.functional as F
-from demos.descent import Run, Start, classify, plots, same_count, with_weights
+from demos.descent import Run, classify, plots, same_count
 from demos.report import Report
+from demos.weights import Start, with_weights
 from tinygrad_edu import nn, optim
 from tinygrad_edu.viz import plots as drawing
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from demos import descent, race
+from demos import race, weights
 from demos.report import Report
 from tinygrad_edu import viz
 
@@ -68,8 +68,9 @@ def test_without_data_it_says_what_it_used_and_holds_no_bar(ran):
     assert first[-1] < first[0] / 2
 
 
-def test_cut_normal_is_cut_and_not_clamped():
-    values = descent.cut_normal(np.random.default_rng(0), (4000,))
+def test_drawn_weights_are_cut_and_not_clamped(tmp_path):
+    start = weights.Start(Report("any", viz.Page("title"), tmp_path), "none.npz", {"W1": (100, 40), "b1": (40,)})
+    values = start.drawn()["W1"]
     assert abs(values).max() < 0.2
     assert np.unique(values).size == 4000
     assert values.std() == pytest.approx(0.088, abs=0.003)
@@ -77,7 +78,7 @@ def test_cut_normal_is_cut_and_not_clamped():
 
 def test_drawn_weights_are_the_same_for_the_same_name(monkeypatch, tmp_path):
     monkeypatch.setenv("TINYGRAD_EDU_DATA", str(tmp_path))
-    start = descent.Start(Report("any", viz.Page("title"), tmp_path, seed=5), "fc_race_init.npz", race.SHAPES)
+    start = weights.Start(Report("any", viz.Page("title"), tmp_path, seed=5), "fc_race_init.npz", race.SHAPES)
     first = start("handout0")
     assert start.given is None
     assert start("handout0") is first
