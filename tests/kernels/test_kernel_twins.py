@@ -163,6 +163,30 @@ def check_product(actual, a, b):
     assert (np.abs(actual - exact) <= bound).all()
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+@pytest.mark.parametrize("blas", [True, False])
+def test_linear_twins_agree(blas, data):
+    dtype = data.draw(dtypes)
+    m, k, n = (data.draw(st.integers(0, 18)) for _ in range(3))
+    x, weight, bias, g = (data.draw(arrays(shape, dtype)) for shape in ((m, k), (n, k), (n,), (m, n)))
+    needs = tuple(data.draw(st.booleans()) for _ in range(3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tinygrad_edu.kernels.linear_layer.blas_is_faster", lambda *sizes: blas)
+        z, _ = both_silently(kernels.linear, x, weight, bias)
+        found = kernels.linear_grad.fast(g, x, weight, needs)
+    # the bias is one more factor of 1, and so are the rows that are added up
+    check_product(z, np.hstack([x, np.ones((m, 1), dtype)]), np.vstack([weight.T, bias]))
+    ones = np.ones((1, m), dtype)
+    for needed, gradient, factors in zip(needs, found, ((g, weight), (g.T, x), (ones, g)), strict=True):
+        if not needed:
+            assert gradient is None
+            continue
+        assert gradient.dtype == dtype
+        assert gradient.flags.c_contiguous
+        check_product(np.atleast_2d(gradient), *factors)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_matmul_propagates_nan_and_infinity(data):

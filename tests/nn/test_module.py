@@ -261,7 +261,7 @@ def scopes(output):
 def test_nodes_know_their_modules():
     net = Net()
     found = scopes(net(tg.ones(1, 2)))
-    assert {s for op, s in found if op == "matmul"} == {
+    assert {s for op, s in found if op == "linear"} == {
         ("Net", "fc1"),
         ("Net", "layers.0"),
         ("Net", "layers.1"),
@@ -315,7 +315,7 @@ def test_parts_of_lists_do_not_rename():
             return x
 
     found = scopes(Skips()(tg.ones(1, 2)))
-    assert {s for op, s in found if op == "matmul"} == {("Skips", "layers.1"), ("Skips", "layers.2")}
+    assert {s for op, s in found if op == "linear"} == {("Skips", "layers.1"), ("Skips", "layers.2")}
 
 
 def test_sequential_is_a_list():

@@ -95,7 +95,9 @@ class Plan:
         """One call of a kernel that gives several gradients at once."""
         inputs, fn = fused
         parts = [f"r_{op.inputs.index(n)}" for n in inputs]
-        arguments = ", ".join(fetch(op, name) for name in inspect.signature(fn).parameters)
+        asked = repr(tuple(op.inputs.index(n) in needs for n in inputs))
+        names = inspect.signature(fn).parameters
+        arguments = ", ".join(asked if name == "needs" else fetch(op, name) for name in names)
         lines = [f"{', '.join(parts)} = fused({arguments})"]
         for i in (op.inputs.index(n) for n in inputs):
             if i in needs:

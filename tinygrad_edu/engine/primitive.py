@@ -24,7 +24,7 @@ from tinygrad_edu.engine.mode import current
 from tinygrad_edu.engine.node import Node, Output, Special, edge_of
 from tinygrad_edu.engine.plan import Plan
 from tinygrad_edu.engine.quiet import ignore, restore, silence
-from tinygrad_edu.engine.rule import Rule, bind
+from tinygrad_edu.engine.rule import Rule, bind, fetch
 from tinygrad_edu.engine.storage import clock
 from tinygrad_edu.engine.value import Value, array_of, make
 
@@ -107,7 +107,9 @@ class Primitive:
 
     def _fuse(self, rules: dict[str, Any], fast: Callable[..., Any] | None) -> Primitive:
         if fast is not None:
-            bind(self, fast)
+            for name in inspect.signature(fast).parameters:
+                if name != "needs":
+                    fetch(self, name)
             self.fused = (tuple(rules), fast)
         return self
 

@@ -10,6 +10,7 @@ A rule is a plain function whose parameter names say what it needs:
     dim, ...             a static parameter of the call
     i                    for `*inputs`: which of them the gradient is asked for
     buffer               in an `into` kernel: the array to add the gradient to
+    needs                in a `fast` kernel: for each gradient it gives whether it is asked for; it may give None else
 
 What no rule names is not kept.  A `slope` is dz/dx of an elementwise operation: the engine multiplies it by g,
 or selects where it is boolean, and sums over broadcast axes.  A `pullback` is the whole

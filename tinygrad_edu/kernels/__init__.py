@@ -16,6 +16,7 @@ from .cache import cache_folder, clear_cache
 from .conv import conv2d, conv2d_to_input, conv2d_to_weight, conv_size
 from .elementwise import erf, exp, logistic_loss, relu, relu_grad, sigmoid, sigmoid_grad, tanh, tanh_grad
 from .linalg import gemm, gemm_nt, matmul
+from .linear_layer import linear, linear_grad
 from .norm import batch_norm, batch_norm_grad, layer_norm, layer_norm_grad
 from .pool import max_pool2d, pool_gather, pool_scatter, pool_size
 from .random import fill_random_bits, random_bits
@@ -47,6 +48,8 @@ __all__ = [
     "get_num_threads",
     "layer_norm",
     "layer_norm_grad",
+    "linear",
+    "linear_grad",
     "log_softmax",
     "log_softmax_grad",
     "logistic_loss",

@@ -231,7 +231,7 @@ class Watch:
 
 def multiply_adds(op: str, inputs: tuple[Any, ...], output: np.ndarray) -> int:
     """How many products an operation adds up; only those of matrix products and convolutions count."""
-    if op == "matmul":
+    if op in ("matmul", "linear"):
         return output.size * inputs[0].shape[-1]
     if op == "conv2d":
         return output.size * math.prod(inputs[1].shape[1:])

@@ -1,4 +1,4 @@
-"""Matrix multiplication."""
+"""Matrix multiplication, and the linear layer made of it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Any
 
 from tinygrad_edu import kernels
 from tinygrad_edu.engine.calls import primitive
-from tinygrad_edu.engine.domain import matmul_shapes
+from tinygrad_edu.engine.domain import Family, matmul_shapes
+from tinygrad_edu.ops.reduce import sum
 from tinygrad_edu.ops.shape import mT
 
-__all__ = ["matmul"]
+__all__ = ["linear", "matmul"]
 
 
 @primitive(domain=matmul_shapes, text="{a} @ {b}", latex=r"{a}\,{b}", broadcasts=True)
@@ -31,3 +32,21 @@ def to_right(g: Any, a: Any, b_leaf: bool) -> Any:
 
 matmul.pullback(a=lambda g, b: matmul(g, mT(b)))
 matmul.pullback(b=lambda g, a: matmul(mT(a), g), fast=to_right)
+
+
+@primitive(
+    domain=Family("linear", data={"example": ({"x": (2, 3), "weight": (4, 3), "bias": (4,)}, {})}),
+    text="{x} @ {weight}^T + {bias}",
+    latex=r"{x}\,{weight}^{{\top}} + {bias}",
+)
+def linear(x, weight, bias):
+    """x @ weightᵀ + bias: (M, K), (N, K), (N,) -> (M, N)."""
+    return kernels.linear(x, weight, bias)
+
+
+linear.pullback(
+    x=lambda g, weight: matmul(g, weight),
+    weight=lambda g, x: matmul(mT(g), x),
+    bias=lambda g: sum(g, dim=(0,)),
+    fast=lambda g, x, weight, needs: kernels.linear_grad(g, x, weight, needs),
+)

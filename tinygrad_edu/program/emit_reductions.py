@@ -226,6 +226,17 @@ def emit_matmul(writer: Emitter, line: Instruction, given: list[Place]) -> Place
     return out
 
 
+@emits("linear")
+def emit_linear(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """The kernels' product with the transposed weight, and the bias added to it."""
+    if line.dtypes[0].kind != "f":
+        raise writer.unsupported(line, f"dtype {line.dtypes[0]}")
+    x, weight, bias = (writer.solid(place, line).array for place in given)
+    out = writer.result(line)
+    writer.line(f"{writer.use('linear_loop', 'tinygrad_edu.kernels.linear_layer')}({x}, {weight}, {bias}, {out.array})")
+    return out
+
+
 def matrix(place: Place, indices: list[str]) -> str:
     """The matrix of a stack (transposed, if it is kept so) at the indices of the result's leading axes."""
     lead = place.shape[:-2]

@@ -99,6 +99,12 @@ def matmul(choices: Choices, op: Any) -> Call:
 
 
 @strategy
+def linear(choices: Choices, op: Any) -> Call:
+    m, k, n = (choices.pick([2, 3, 1, 0]) for _ in range(3))
+    return Call([choices.draw(arrays(shape, real)) for shape in ((m, k), (n, k), (n,))])
+
+
+@strategy
 def cat(choices: Choices, op: Any) -> Call:
     shape = choices.draw(shapes(min_dims=1))
     dim = choices.draw(axis_of(len(shape)))
@@ -242,6 +248,7 @@ FAMILIES: dict[str, Any] = {
     "index_add": index_add,
     "index_put": index_put,
     "key": key,
+    "linear": linear,
     "logits": logits,
     "matmul": matmul,
     "matrix": matrix,

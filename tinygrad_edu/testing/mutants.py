@@ -19,7 +19,7 @@ import numpy as np
 from tinygrad_edu.autograd import Function
 from tinygrad_edu.engine.plan import times
 from tinygrad_edu.engine.primitive import Primitive
-from tinygrad_edu.engine.rule import Rule, bind, slot_of
+from tinygrad_edu.engine.rule import Rule, slot_of
 from tinygrad_edu.testing.calls import calls, kinked_calls
 from tinygrad_edu.testing.edits import EDITS
 from tinygrad_edu.testing.mistakes import MISTAKES, WITH_SAVED, WITH_STATE, Edit
@@ -269,10 +269,9 @@ def _with_fused(op: Primitive, fast: Callable[..., Any], k: int, f: Callable[[An
         found = fast(*given)
         if not isinstance(found, tuple):
             return f(found)
-        return tuple(f(r) if i == k else r for i, r in enumerate(found))
+        return tuple(f(r) if i == k and r is not None else r for i, r in enumerate(found))
 
     wrong.__signature__ = inspect.signature(fast)  # type: ignore[attr-defined]
-    bind(op, wrong)
     before = op.fused
     assert before is not None
     op.fused = (before[0], wrong)

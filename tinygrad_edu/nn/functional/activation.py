@@ -11,6 +11,7 @@ from typing import Any
 
 from tinygrad_edu import ops
 from tinygrad_edu.engine.inplace import assign
+from tinygrad_edu.engine.value import Value
 from tinygrad_edu.functions import arithmetic, reductions
 from tinygrad_edu.functions.indexing import one_hot
 from tinygrad_edu.functions.linear import matmul
@@ -84,13 +85,16 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
         )
     if w.ndim == 1:
         z = matmul(input, weight)
-    elif x.ndim == 2:
-        z = ops.matmul(input, ops.mT(weight))
+        return z if bias is None else arithmetic.add_tensors(z, bias)
+    # one product of matrices, not a batch: the weight's gradient is then a single product too
+    rows = input if x.ndim == 2 else reshape(input, (math.prod(x.shape[:-1]), x.shape[-1]))
+    b = bias._array if isinstance(bias, Value) else None
+    if b is not None and b.shape == w.shape[:1] and b.dtype == w.dtype:
+        z = ops.linear(rows, weight, bias)
     else:
-        # one product of matrices, not a batch: the weight's gradient is then a single product too
-        rows = reshape(input, (math.prod(x.shape[:-1]), x.shape[-1]))
-        z = reshape(ops.matmul(rows, ops.mT(weight)), (*x.shape[:-1], w.shape[0]))
-    return z if bias is None else arithmetic.add_tensors(z, bias)
+        z = ops.matmul(rows, ops.mT(weight))
+        z = z if bias is None else arithmetic.add_tensors(z, bias)
+    return z if x.ndim == 2 else reshape(z, (*x.shape[:-1], w.shape[0]))
 
 
 def relu(input: Any, inplace: bool = False) -> Any:

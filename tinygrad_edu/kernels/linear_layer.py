@@ -1,0 +1,124 @@
+"""Linear layers: a matrix product with the bias added while the rows are at hand, and its three gradients in one call.
+
+The product is that of `linalg`: its loops, or NumPy's BLAS where that is faster. Either way a layer is one call of
+compiled code or two, which for small layers matters more than the arithmetic.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .jit import jit
+from .linalg import blas_is_faster, gemm, gemm_nt
+from .registry import Array, fresh, in_c_order, kernel, same_float
+
+Needs = tuple[bool, bool, bool]
+NOTHING = {np.dtype(d): np.empty((0, 0), d) for d in (np.float32, np.float64)}
+
+
+@kernel
+@np.errstate(all="ignore")
+def linear(x: Array, weight: Array, bias: Array) -> Array:
+    """x @ weight.T + bias: (M, K), (N, K), (N,) -> (M, N).
+
+    >>> linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]), np.array([0.5]))
+    array([[11.5]])
+    """
+    return fresh(np.matmul(x, weight.T) + bias)
+
+
+@linear.numba
+def _(x: Array, weight: Array, bias: Array) -> Array:
+    (rows, depth), columns = x.shape, weight.shape[0]
+    if not same_float(x, weight) or not same_float(weight, bias):
+        return linear.reference(x, weight, bias)
+    if blas_is_faster(rows, depth, columns, True):
+        out = np.matmul(x, weight.T)
+        add_rows(out, in_c_order(bias))
+        return out
+    out = np.empty((rows, columns), x.dtype)
+    linear_loop(in_c_order(x), in_c_order(weight), in_c_order(bias), out)
+    return out
+
+
+@jit
+def linear_loop(x: Array, weight: Array, bias: Array, out: Array) -> None:
+    """out = x @ weight.T + bias, all in C order."""
+    gemm_nt(x, weight, out)
+    add_rows(out, bias)
+
+
+@jit
+def add_rows(out: Array, bias: Array) -> None:
+    """out (M, N) += bias (N,)."""
+    for i in range(out.shape[0]):
+        row = out[i]
+        for j in range(bias.shape[0]):
+            row[j] += bias[j]
+
+
+@kernel
+@np.errstate(all="ignore")
+def linear_grad(g: Array, x: Array, weight: Array, needs: Needs = (True, True, True)) -> Any:
+    """g @ weight, g.T @ x and the sum of the rows of g: the gradients of `linear`; None for those not needed.
+
+    Shapes (M, N), (M, K), (N, K) give (M, K), (N, K), (N,).
+
+    >>> linear_grad(np.ones((2, 1)), np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[5.0, 6.0]]), (False, True, True))
+    (None, array([[4., 6.]]), array([2.]))
+    """
+    return (
+        fresh(np.matmul(g, weight)) if needs[0] else None,
+        fresh(np.matmul(g.T, x)) if needs[1] else None,
+        np.add.reduce(g, axis=0) if needs[2] else None,
+    )
+
+
+@linear_grad.numba
+def _(g: Array, x: Array, weight: Array, needs: Needs = (True, True, True)) -> Any:
+    if not same_float(x, weight) or not same_float(x, g):
+        return linear_grad.reference(g, x, weight, needs)
+    (rows, columns), depth = g.shape, x.shape[1]
+    by_loop = needs[0] and not blas_is_faster(rows, columns, depth, False)
+    dw_by_loop = needs[1] and not blas_is_faster(columns, rows, depth, False)
+    nothing = NOTHING[g.dtype]
+    g = in_c_order(g)
+    dx = np.empty((rows, depth), g.dtype) if by_loop else nothing
+    dw = np.empty((columns, depth), g.dtype) if dw_by_loop else nothing
+    db = np.empty(columns, g.dtype)
+    linear_grad_loop(g, in_c_order(x), in_c_order(weight), by_loop, dw_by_loop, dx, dw, db)
+    if needs[0] and not by_loop:
+        dx = np.matmul(g, weight)
+    if needs[1] and not dw_by_loop:
+        dw = np.matmul(g.T, x)
+    return dx if needs[0] else None, dw if needs[1] else None, db if needs[2] else None
+
+
+@jit
+def linear_grad_loop(
+    g: Array, x: Array, weight: Array, to_x: bool, to_weight: bool, dx: Array, dw: Array, db: Array
+) -> None:
+    """dx = g @ weight and dw = g.T @ x, those that are asked for, and db = the sum of the rows of g."""
+    if to_x:
+        gemm(g, weight, dx)
+    if to_weight:
+        gemm(g.T, x, dw)
+    db[:] = 0
+    for i in range(g.shape[0]):
+        row = g[i]
+        for j in range(db.shape[0]):
+            db[j] += row[j]
+
+
+def _examples(dtype: np.dtype) -> list[tuple[Array, ...]]:
+    return [(np.ones((2, 3), dtype), np.ones((4, 3), dtype), np.ones(4, dtype))]
+
+
+def _grad_examples(dtype: np.dtype) -> list[tuple[Array, ...]]:
+    return [(np.ones((2, 4), dtype), np.ones((2, 3), dtype), np.ones((4, 3), dtype))]
+
+
+linear.examples = _examples
+linear_grad.examples = _grad_examples
