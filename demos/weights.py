@@ -37,12 +37,12 @@ class Start:
         """What tables call these weights."""
         return "given weights" if self.given is not None else "drawn weights"
 
-    def drawn(self) -> dict[str, np.ndarray]:
-        """Normal with standard deviation 0.1, none beyond two of them; biases 0.1."""
-        values = {name: tg.full(shape, 0.1, dtype=tg.float64) for name, shape in self.shapes.items()}
+    def drawn(self, std: float = 0.1, cut: float = 0.2, bias: float = 0.1) -> dict[str, np.ndarray]:
+        """Weights from N(0, std²), none beyond the cut; biases all the same."""
+        values = {name: tg.full(shape, bias, dtype=tg.float64) for name, shape in self.shapes.items()}
         for name in values:
             if "W" in name:
-                nn.init.trunc_normal_(values[name], std=0.1, a=-0.2, b=0.2, generator=self.generator)
+                nn.init.trunc_normal_(values[name], std=std, a=-cut, b=cut, generator=self.generator)
         return {name: value.numpy() for name, value in values.items()}
 
 

@@ -1,11 +1,18 @@
 """The four-way race: losses and counts from the given weights, and without them."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from demos import race, weights
+import tinygrad_edu as tg
+import tinygrad_edu.nn.functional as F
+from demos import descent, race, weights
+from demos.data import oracle
 from demos.report import Report
-from tinygrad_edu import viz
+from demos.together import together
+from tinygrad_edu import nn, optim, viz
+from tinygrad_edu.datasets import CIS581
 
 # the mean loss at 0, 1, 10, 100 and 500 updates, with the faults, measured with an independent implementation
 LOSSES = {
@@ -47,6 +54,21 @@ def test_counts_from_the_given_weights(ran, given_weights):
     assert last == pytest.approx(871, rel=0.01)
     assert len(done.bars) == 6
     assert "14 of the 64 outputs are exactly 0" in done.page
+
+
+def test_draws_trained_together_are_those_trained_alone(given_weights):
+    given = oracle("fc_race_init.npz")
+    assert given is not None
+    starts = [{name: given[f"handout{k}_{name}"] for name in race.SHAPES} for k in range(3)]
+    images, targets = (t.double() for t in CIS581("random").tensors())
+    data = images.flatten(1), targets.reshape(64, 1)
+    counts, losses = together(starts, tg.relu, F.binary_cross_entropy, data, 0.1, 890, "three")
+    assert counts[0] == pytest.approx(871, rel=0.01)
+    for start, count, loss in zip(starts, counts, losses, strict=True):
+        fit = partial(descent.classify, race.network(start, nn.ReLU), F.binary_cross_entropy, data)
+        alone = fit(partial(optim.SGD, lr=0.1), 890, what="one", stop=False)
+        assert (alone.solved or -1) == count
+        assert alone.losses[-1] == pytest.approx(loss, rel=1e-6)
 
 
 def test_summed_losses_take_64_times_the_step(ran, given_weights):
