@@ -24,8 +24,8 @@ but the number of ways doubles with every line.
 Topological order: a value is visited once, when everything that uses it has been. Creation order is such an order, so
 the engine needs no sorting by dependencies, no recursion, and as many visits as there are operations.
 """
-CAPTION = ("The graph of b = a + a and c = b + b, with the gradients of c in red. Two arrows leave a value that is used "
-           "twice: what comes back over the four ways from c to a adds up to dc/da = 4.")  # fmt: skip
+CAPTION = ("The graph of b = a + a and c = b + b, with the gradients of c in red. Two arrows leave a value that is "
+           "used twice: what comes back over the four ways from c to a adds up to dc/da = 4.")  # fmt: skip
 
 
 def sent(edge: Any, g: float) -> Iterator[tuple[Any, float]]:
