@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 
 from demos import micro
@@ -12,6 +13,14 @@ def test_its_bars(ran):
     assert done.code == 0
     assert [bar["met"] for bar in done.bars] == [True, True, True]
     assert "operand.grad += node.grad * slope" in done.page
+
+
+def test_both_take_the_same_gradient_of_a_matrix_product(ran):
+    a, b = np.random.default_rng(0).standard_normal((2, 5, 5))
+    assert micro.entry_by_entry(a, b) == pytest.approx(b[0].sum(), rel=1e-12)
+    assert micro.whole(a, b) == pytest.approx(b[0].sum(), rel=1e-12)
+    times = ran("micro", data=False).numbers["ms"]
+    assert [len(series) for series in times.values()] == [4, 4]
 
 
 def test_a_value_used_twice_and_a_deep_chain():
