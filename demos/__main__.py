@@ -50,13 +50,18 @@ def title(name: str) -> str:
     return str(importlib.import_module(f"demos.{name}").__doc__).split("\n")[0].rstrip(".")
 
 
+def heading(name: str) -> str:
+    """The title, behind the row of the table of experiments that the demo reproduces, if it does."""
+    row = getattr(importlib.import_module(f"demos.{name}"), "ROW", "")
+    return f"{row}: {title(name)}" if row else title(name)
+
+
 def listing() -> str:
     """All demos, each with one line and the time it takes on two cores."""
     lines = ["python -m demos runs the tour (the first three), python -m demos NAME ... these, python -m demos all:"]
     for name in DEMOS:
-        demo = importlib.import_module(f"demos.{name}")
-        row = f"{demo.ROW}: " if hasattr(demo, "ROW") else ""
-        lines.append(f"  {name:18} {row}{title(name)} (about {demo.SECONDS} s)")
+        seconds = importlib.import_module(f"demos.{name}").SECONDS
+        lines.append(f"  {name:18} {heading(name)} (about {seconds} s)")
     return "\n".join(lines)
 
 
@@ -92,7 +97,7 @@ def run(names: Sequence[str], options: argparse.Namespace) -> list[Report]:
     for name in names:
         started = time.perf_counter()
         report = Report(name, page, options.out, options.fast, options.seed)
-        report.heading(title(name), 2)
+        report.heading(heading(name), 2)
         importlib.import_module(f"demos.{name}").run(report)
         report.save()
         page.save(path)

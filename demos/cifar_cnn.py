@@ -5,7 +5,7 @@ from __future__ import annotations
 import tinygrad_edu as tg
 from demos.data import colour
 from demos.report import Report
-from demos.training import ACCURACY, Classifier, f1_scores
+from demos.training import ACCURACY, Classifier
 from tinygrad_edu import nn, optim
 from tinygrad_edu.datasets import CIFAR10Subset
 
@@ -56,8 +56,7 @@ def run(report: Report) -> None:
     optimizer = optim.Adam(reader.model.parameters(), lr=1e-3)
     reader.fit(optimizer, epochs=2 if report.fast else 10, batch_size=32, what="CNN")
 
-    _, _, predicted = reader.evaluate(data.test)
-    scores = f1_scores(data.test.targets.numpy(), predicted)
+    scores = reader.evaluate(data.test).f1
     train, test = (reader.history[ACCURACY][part] for part in ("train", "test"))
     rows = [
         ["training accuracy (2,000 pictures)", f"{train[-1]:.1f} %", "85 % (running mean)", "56 %"],

@@ -51,7 +51,7 @@ def run(report: Report) -> None:
         f"normalisation, ReLU, max pooling, cross-entropy, AdamW at 0.003, batches of 32, seed {report.seed}."
     )
     report.pre(str(tg.summary(model, reader.test.images[:32])))
-    report.text(f"Before training it reads {reader.evaluate(reader.test)[1]:.0%} of the test images right.")
+    report.text(f"Before training it reads {reader.evaluate(reader.test).accuracy:.0%} of the test images right.")
     before = model.block1[0].weight.detach().clone()
     reader.fit(optim.AdamW(model.parameters(), lr=3e-3), epochs=2 if report.fast else 12, batch_size=32)
     reader.show(report, "cnn", at_least=0.90 if report.fast else 0.975)
@@ -61,7 +61,8 @@ def run(report: Report) -> None:
     images, targets = reader.test.images[:4], reader.test.targets[:4]
     loss = F.cross_entropy(model(images), targets)
     drawing = viz.graph(loss, params=model, names={"images": images, "targets": targets}, direction="TB")
-    report.figure("cnn_graph", drawing, "The graph of one loss, on four images; boxes are modules.", fit=False)
+    caption = "The graph of one loss, on four images: from the pixels at the top to the loss. Boxes are modules."
+    report.figure("cnn_graph", drawing, caption, fit=False)
 
 
 def look_inside(report: Report, model: CNN, test: Digits, before: tg.Tensor) -> None:
@@ -69,26 +70,33 @@ def look_inside(report: Report, model: CNN, test: Digits, before: tg.Tensor) -> 
     report.heading("What it looks for, and where it finds it")
     filters = np.concatenate([before.numpy(), model.block1[0].weight.detach().numpy()])
     titles = [f"{n} {when}" for when in ("before", "after") for n in range(1, 9)]
-    caption = "The 8 filters of the first convolution, before and after training: black is positive, white negative."
+    caption = "The 8 filters of the first convolution, before and after training. Black is positive, white negative."
     report.figure("cnn_filters", viz.image_grid(filters, titles, limits=both_signs(filters)), caption)
 
     model.eval()
     first, second = outputs_of(model, test.images[:1], model.block1[2], model.block2[2])
     titles = [f"filter {n}" for n in range(1, 9)]
-    caption = f"Where each of them answers in the first test image, a {test.targets[0].item()} (after ReLU)."
+    caption = (
+        f"Where each of them answers in the first test image, a {test.targets[0].item()}. The darker, the stronger; "
+        "ReLU has cut what was negative."
+    )
     report.figure("cnn_maps1", viz.image_grid(first, titles, limits=(0.0, float(first.max()))), caption)
     titles = [f"filter {n}" for n in range(1, 17)]
-    caption = "The answers of the 16 filters of the second convolution, which see 8 pictures like those above at once."
+    caption = (
+        "The answers of the 16 filters of the second convolution to the same image. Each of them sees the 8 pictures "
+        "above at once, at half their size."
+    )
     report.figure("cnn_maps2", viz.image_grid(second, titles, limits=(0.0, float(second.max()))), caption)
 
     images = test.images[:8].requires_grad_()
     scores, read = model(images).max(1)
     (slopes,) = tg.autograd.grad(scores.sum(), images)
     titles = [f"read as {n}" for n in read.numpy()]
-    report.figure("cnn_read", viz.image_grid(images.detach().numpy(), titles), "Eight test images.")
+    caption = "Eight test images. Above each stands what it was read as."
+    report.figure("cnn_read", viz.image_grid(images.detach().numpy(), titles), caption)
     caption = (
-        "The gradient of the winning score with respect to each pixel: more ink where it is black would make the "
-        "network surer of what it read, more ink where it is white less sure."
+        "The gradient of the winning score with respect to each pixel of these images. More ink where it is black "
+        "would make the network surer of what it read, more ink where it is white less sure."
     )
     report.figure("cnn_slopes", viz.image_grid(slopes.numpy(), titles, limits=both_signs(slopes.numpy())), caption)
 

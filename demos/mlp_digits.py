@@ -34,7 +34,7 @@ def run(report: Report) -> None:
         f"read by 64 units and then 10: ReLU, cross-entropy, Adam at 0.002, batches of 32, seed {report.seed}."
     )
     report.pre(str(reader.model))
-    report.text(f"Before training it reads {reader.evaluate(reader.test)[1]:.0%} of the test images right.")
+    report.text(f"Before training it reads {reader.evaluate(reader.test).accuracy:.0%} of the test images right.")
     reader.fit(optim.Adam(reader.model.parameters(), lr=2e-3), epochs=4 if report.fast else 25, batch_size=32)
     reader.show(report, "mlp", at_least=0.85 if report.fast else 0.96)
 
@@ -42,4 +42,5 @@ def run(report: Report) -> None:
     images, targets = reader.test.images[:4], reader.test.targets[:4]
     loss = F.cross_entropy(reader.model(images), targets)
     drawing = viz.graph(loss, params=reader.model, names={"images": images, "targets": targets}, direction="TB")
-    report.figure("mlp_graph", drawing, "The graph of one loss, on four images; boxes are modules.", fit=False)
+    caption = "The graph of one loss, on four images: from the pixels at the top to the loss. Boxes are modules."
+    report.figure("mlp_graph", drawing, caption, fit=False)

@@ -66,7 +66,10 @@ def run(report: Report) -> None:
             report.bar(f"{count:,} pictures, steps of 0.5: test accuracy", found, at_least=least)
     small = {f"{lr}": shown[3000, lr].history[ACCURACY]["test"] for lr in (0.5, 0.064, 0.0005)}
     compared = viz.curves({LOSS: shown[3000, 0.5].history[LOSS], "test accuracy (%), by step size": small})
-    caption = "3,000 pictures. Left: the cost with steps of 0.5. Right: what is read right, by the step size."
+    caption = (
+        "3,000 pictures. Left is the cost with steps of 0.5, right what is read right of the test set by epoch, one "
+        "line for each step size on the mean of a batch."
+    )
     report.figure("mnist_sigmoid_steps", compared, caption)
     report.heading("60,000 pictures, steps of 0.5")
     shown[60000, 0.5].show(report, "mnist_sigmoid", None)
@@ -76,8 +79,7 @@ def trained(data: Images, lr: float, epochs: int, what: str, seed: int) -> Class
     """The report's network, from the same initial weights each time."""
     tg.manual_seed(seed)
     reader = Classifier(sigmoid_network(784, 20, 10), data.train, data.test, cross_entropy_of_sigmoids, watched=10000)
-    reader.fit(optim.SGD(reader.model.parameters(), lr=lr), epochs, 128, what=what)
-    return reader
+    return reader.fit(optim.SGD(reader.model.parameters(), lr=lr), epochs, 128, what=what)
 
 
 def check(report: Report, data: Images) -> None:

@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
-import time
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 import tinygrad_edu as tg
+from demos import pictures, training
 from demos.data import Images, grey
 from demos.report import Report
-from demos.training import (
-    ACCURACY,
-    LOSS,
-    Classifier,
-    Cost,
-    cross_entropy_of_sigmoids,
-    quadratic,
-    recalls,
-    sigmoid_network,
-)
+from demos.training import ACCURACY, LOSS, Classifier, Cost, cross_entropy_of_sigmoids, quadratic, sigmoid_network
 from tinygrad_edu import optim, viz
-from tinygrad_edu.viz import plots
 
 ROW, SECONDS = "D2", 180
 
-# sizes, cost, weights from N(0, 1/inputs) and not N(0, 1), step, epochs, seeds, correct of 10,000 elsewhere
+
+class Run(NamedTuple):
+    """What is trained, what was read right elsewhere (of 10,000), and the share that must come out."""
+
+    sizes: tuple[int, ...]
+    cost: Cost
+    scaled: bool
+    lr: float
+    epochs: int
+    seeds: int
+    elsewhere: str
+    bar: float
+
+    def __str__(self) -> str:
+        cost = "quadratic" if self.cost is quadratic else "CE"
+        return f"{'-'.join(map(str, self.sizes))} {cost} {'N(0,1/n)' if self.scaled else 'N(0,1)'}"
+
+
+FLAT, DEEP = (784, 10), (784, 30, 10)
 RUNS = (
-    ((784, 10), quadratic, False, 3.0, 30, 1, "7541 (6, 8 dead), 8377 (8 dead), 9161"),
-    ((784, 10), quadratic, True, 3.0, 30, 1, "9149, 9152, 9167"),
-    ((784, 30, 10), quadratic, False, 3.0, 30, 3, "8638 (8 dead), 9474, 9489, 9491, 9498"),
-    ((784, 30, 10), quadratic, True, 3.0, 30, 1, "9553, 9585"),
-    ((784, 30, 10), cross_entropy_of_sigmoids, True, 0.5, 10, 1, "9554 9570 9577 9572 9558"),
+    Run(FLAT, quadratic, False, 3.0, 30, 1, "7541 (6, 8 dead), 8377 (8 dead), 9161", 0.0),
+    Run(FLAT, quadratic, True, 3.0, 30, 1, "9149, 9152, 9167", 0.91),
+    Run(DEEP, quadratic, False, 3.0, 30, 3, "8638 (8 dead), 9474, 9489, 9491, 9498", 0.945),
+    Run(DEEP, quadratic, True, 3.0, 30, 1, "9553, 9585", 0.95),
+    Run(DEEP, cross_entropy_of_sigmoids, True, 0.5, 10, 1, "9554 9570 9577 9572 9558", 0.95),
 )
-BARS = (None, 0.91, 0.945, 0.95, 0.95)
 DEAD = """
 An output is dead when fewer than 2 % of its class are read right. With weights from N(0, 1) a sum over many pixels
 is large, the sigmoid is flat there, and the quadratic cost multiplies by that slope: delta = (a - t) a (1 - a). An
@@ -54,88 +60,59 @@ def run(report: Report) -> None:
         "Sigmoid units, plain steps on batches of 10, which makes 5,000 steps in an epoch of 50,000 pictures: the step "
         f"is recorded once and compiled into one function. Seed {report.seed}."
     )
-    agreement(report, data)
+    training.agreement(report, network(data, RUNS[2], report.seed), lr=RUNS[2].lr, batch_size=10)
     report.heading("What is read right, and which outputs are dead")
-    rows, recall_rows, losses, accuracies = [], [], {}, {}
-    for setting, bar in zip(RUNS, BARS, strict=True):
-        name, found = title(*setting[:3]), []
-        for seed in range(report.seed, report.seed + (1 if report.fast else setting[5])):
-            reader = trained(data, setting, seed, f"{name}, seed {seed}", report.fast)
-            _, accuracy, predicted = reader.evaluate(data.test)
-            recall = recalls(data.test.targets.numpy(), predicted)
-            dead = [str(k) for k in np.flatnonzero(recall < 0.02)]
-            found.append(accuracy)
-            right, epochs = f"{round(accuracy * len(predicted))} of {len(predicted)}", len(reader.history[LOSS]["test"])
-            rows.append([name, seed, epochs, right, ", ".join(dead) or "none", setting[6]])
-            recall_rows.append([f"{name}, seed {seed}", *(f"{100 * r:.0f}" for r in recall)])
-            report.number(f"{name}, seed {seed}", {"accuracy": accuracy, "recall": recall.tolist(), "dead": dead})
-            if setting[1] is quadratic and seed == report.seed:
-                losses[name], accuracies[name] = reader.history[LOSS]["train"], reader.history[ACCURACY]["test"]
-        if bar is not None and data.real and not report.fast:
+    rows, shares, curves = [], {}, {"training cost (quadratic)": {}, "test accuracy (%)": {}}
+    for setting in RUNS:
+        found = []
+        for seed in range(report.seed, report.seed + (1 if report.fast else setting.seeds)):
+            reader, name = network(data, setting, seed), f"{setting}, seed {seed}"
+            optimizer = optim.SGD(reader.model.parameters(), lr=setting.lr)
+            reader.fit(optimizer, 2 if report.fast else setting.epochs, 10, compiled=not report.fast, what=name)
+            if setting.cost is quadratic and not found:
+                for panel, (quantity, part) in zip(curves, ((LOSS, "train"), (ACCURACY, "test")), strict=True):
+                    curves[panel][str(setting)] = reader.history[quantity][part]
+            score = reader.evaluate(data.test)
+            found.append(score.accuracy)
+            shares[name] = 100 * score.recall
+            dead, right = ", ".join(map(str, score.dead)) or "none", (score.predicted == score.truth).sum()
+            epochs = len(reader.history[LOSS]["test"])
+            rows.append([setting, seed, epochs, f"{right} of {len(score.truth)}", dead, setting.elsewhere])
+            numbers = {"accuracy": score.accuracy, "recall": score.recall.tolist(), "dead": score.dead}
+            report.number(name, numbers)
+        if setting.bar and data.real and not report.fast:
             best = f", best of {len(found)} seeds" if len(found) > 1 else ""
-            report.bar(f"{name}: test accuracy{best}", max(found), at_least=bar)
+            report.bar(f"{setting}: test accuracy{best}", max(found), at_least=setting.bar)
     report.table(["network", "seed", "epochs", "right", "dead", "elsewhere, of 10,000"], rows)
-    marked = [i for i, row in enumerate(rows) if row[4] != "none"]
-    header = ["recall, %", *map(str, range(10))]
-    report.table(header, recall_rows, marked=marked, caption="Set off: runs with a dead output.")
-    report.text(DEAD)
-    report.text(slip(losses))
-    panels = {"training cost (quadratic)": losses, "test accuracy (%)": accuracies}
-    report.figure("nielsen_curves", viz.curves(panels), "The quadratic cost, from the first seed, by epoch.")
-    shaded = plots.figure(8, 0.45 * len(recall_rows) + 1.4)
-    axis = shaded.subplots()
-    shares = np.array([[float(cell) for cell in row[1:]] for row in recall_rows])
-    image = axis.imshow(shares, cmap="gray", vmin=0, vmax=100, aspect="auto")
-    axis.set(xticks=range(10), yticks=range(len(shares)), yticklabels=[row[0] for row in recall_rows], xlabel="digit")
-    shaded.colorbar(image, label="recall (%)")
-    report.figure("nielsen_recall", shaded, "The share of each digit that is read right: black is a dead output.")
+    show(report, shares, curves, [i for i, row in enumerate(rows) if row[4] != "none"])
 
 
-def title(sizes: tuple[int, ...], cost: Cost, scaled: bool) -> str:
-    """A short name of a run."""
-    return (
-        f"{'-'.join(map(str, sizes))} {'quadratic' if cost is quadratic else 'CE'} {'N(0,1/n)' if scaled else 'N(0,1)'}"
-    )
-
-
-def trained(data: Images, setting: Any, seed: int, what: str, fast: bool) -> Classifier:
-    """One run."""
-    sizes, cost, scaled, lr, epochs, _, _ = setting
+def network(data: Images, setting: Run, seed: int) -> Classifier:
+    """What is to be trained."""
     tg.manual_seed(seed)
-    reader = Classifier(sigmoid_network(*sizes, scaled=scaled), data.train, data.test, cost, watched=10000)
-    optimizer = optim.SGD(reader.model.parameters(), lr=lr)
-    reader.fit(optimizer, 2 if fast else epochs, 10, compiled=not fast, what=what)
-    return reader
+    model = sigmoid_network(*setting.sizes, scaled=setting.scaled)
+    return Classifier(model, data.train, data.test, setting.cost, watched=10000)
 
 
-def slip(losses: dict[str, list[float]]) -> str:
-    """What the report says of the cost, against how often it rose."""
-    rises = [sum(b > a for a, b in itertools.pairwise(series)) for series in losses.values()]
-    total = sum(len(series) - 1 for series in losses.values())
-    return (
+def show(
+    report: Report, shares: dict[str, np.ndarray], curves: dict[str, dict[str, list[float]]], dead: list[int]
+) -> None:
+    """The recall of each digit, how the costs went down, and what is to be learned from both."""
+    rows = [[name, *(f"{share:.0f}" for share in recall)] for name, recall in shares.items()]
+    report.table(["recall, %", *map(str, range(10))], rows, marked=dead, caption="Set off: runs with a dead output.")
+    report.text(DEAD)
+    costs = [*next(iter(curves.values())).values()]
+    rises = sum(b > a for series in costs for a, b in itertools.pairwise(series))
+    report.text(
         'The report says it is "guaranteed" that a step against the gradient lowers the cost. That holds to first '
-        f"order, for small steps. Here the training cost rose from one epoch to the next {sum(rises)} times in {total}."
+        f"order, for small steps. Here the training cost rose from one epoch to the next {rises} times in "
+        f"{sum(len(series) - 1 for series in costs)}."
     )
-
-
-def agreement(report: Report, data: Images) -> None:
-    """The same 51 batches by the eager step and by the compiled one, from the same weights."""
-    tg.manual_seed(report.seed)
-    eager = Classifier(sigmoid_network(784, 30, 10), data.train, data.test, quadratic)
-    compiled = Classifier(copy.deepcopy(eager.model), data.train, data.test, quadratic)
-    optimizers = [optim.SGD(reader.model.parameters(), lr=3.0) for reader in (eager, compiled)]
-    batches = [(data.train.images[i : i + 10], data.train.targets[i : i + 10]) for i in range(0, 510, 10)]
-    eager.update(optimizers[0], *batches[0])
-    step = compiled.recorded(optimizers[1], *batches[0]).compile(outputs=["loss"])
-    step(images=batches[1][0], targets=batches[1][1])
-    eager.update(optimizers[0], *batches[1])
-    microseconds = []
-    for update in (lambda x, t: eager.update(optimizers[0], x, t), lambda x, t: step(images=x, targets=t)):
-        started = time.perf_counter()
-        for images, targets in batches[2:]:
-            update(images, targets)
-        microseconds.append((time.perf_counter() - started) / len(batches[2:]) * 1e6)
-    pairs = zip(eager.model.parameters(), compiled.model.parameters(), strict=True)
-    away = max(float(abs(a.detach().numpy() - b.detach().numpy()).max()) for a, b in pairs)
-    report.text(f"A step takes {microseconds[0]:.0f} microseconds eagerly and {microseconds[1]:.0f} compiled.")
-    report.bar("largest difference of a weight after 51 steps, eager and compiled", away, at_most=1e-4)
+    caption = (
+        "The quadratic cost on the training set and what is read right of the test set, by epoch, from the first seed. "
+        "A sudden step up is an output that wakes."
+    )
+    report.figure("nielsen_curves", viz.curves(curves), caption)
+    drawn = pictures.shares(np.array([*shares.values()]), [*shares], "digit", "recall (%)")
+    caption = "The share of each digit that is read right, one line for each training. Black is a dead output."
+    report.figure("nielsen_recall", drawn, caption)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from tqdm import tqdm
@@ -14,6 +15,7 @@ import tinygrad_edu as tg
 import tinygrad_edu.nn.functional as F
 from demos.data import Part
 from demos.report import Report
+from demos.score import Score
 from tinygrad_edu import nn, optim, viz
 from tinygrad_edu.datasets import Digits
 from tinygrad_edu.program import Program
@@ -23,6 +25,7 @@ LOSS, ACCURACY = "loss (nats)", "accuracy (%)"
 CHUNK = 500
 
 Cost = Callable[[tg.Tensor, tg.Tensor], tg.Tensor]
+History = dict[str, dict[str, list[float]]]
 
 
 def sigmoid_network(*sizes: int, scaled: bool = True) -> nn.Sequential:
@@ -36,6 +39,15 @@ def sigmoid_network(*sizes: int, scaled: bool = True) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def network(*sizes: int, keep: float = 1.0, hidden: type[nn.Module] = nn.Sigmoid) -> nn.Sequential:
+    """Linear layers; dropout on the hidden units, or on the pixels where there are none."""
+    layers: list[nn.Module] = [nn.Flatten()]
+    for number, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
+        dropped = keep < 1 and number == len(sizes) - 2
+        layers += [hidden()] * (number > 0) + [nn.Dropout(1 - keep)] * dropped + [nn.Linear(inputs, outputs)]
+    return nn.Sequential(*layers)
+
+
 def quadratic(outputs: tg.Tensor, targets: tg.Tensor) -> tg.Tensor:
     """Half the squared distance to the one-hot target, a mean over the pictures."""
     return F.mse_loss(outputs, F.one_hot(targets, 10).float(), reduction="sum") / (2 * len(targets))
@@ -44,6 +56,12 @@ def quadratic(outputs: tg.Tensor, targets: tg.Tensor) -> tg.Tensor:
 def cross_entropy_of_sigmoids(outputs: tg.Tensor, targets: tg.Tensor) -> tg.Tensor:
     """-(t log a + (1 - t) log(1 - a)), summed over the ten outputs, a mean over the pictures."""
     return F.binary_cross_entropy(outputs, F.one_hot(targets, 10).float(), reduction="sum") / len(targets)
+
+
+def outputs(model: nn.Module, images: tg.Tensor) -> tg.Tensor:
+    """What a model says of many pictures, a few hundred at a time and without a graph."""
+    with tg.no_grad():
+        return tg.cat([model(images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)])
 
 
 @dataclass
@@ -61,23 +79,20 @@ class Classifier:
     cost: Cost = F.cross_entropy
     classes: Sequence[str] = Digits.classes
     watched: int | None = None
-    history: dict[str, dict[str, list[float]]] = field(
+    history: History = field(
         default_factory=lambda: {quantity: {"train": [], "test": []} for quantity in (LOSS, ACCURACY)}
     )
 
-    def evaluate(self, data: Digits | Part, count: int | None = None) -> tuple[float, float, np.ndarray]:
-        """Mean loss, accuracy, and the predicted class of every image (of the first `count`)."""
-        self.model.eval()
+    def evaluate(self, data: Digits | Part, count: int | None = None, *, training: bool = False) -> Score:
+        """How well the images (the first `count` of them) are read.
+
+        training -- leave the model as it is while it learns, with dropout on: a mistake, to be shown as one
+        """
         images, targets = data.images[:count], data.targets[:count]
-        total, predicted = 0.0, []
+        said = outputs(self.model.train(training), images)
         with tg.no_grad():
-            for start in range(0, len(targets), CHUNK):
-                wanted = targets[start : start + CHUNK]
-                outputs = self.model(images[start : start + CHUNK])
-                total += self.cost(outputs, wanted).item() * len(wanted)
-                predicted.append(outputs.argmax(1).numpy())
-        read = np.concatenate(predicted)
-        return total / len(read), float((read == targets.numpy()).mean()), read
+            loss = self.cost(said, targets).item()
+        return Score(loss, targets.numpy(), said.argmax(1).numpy(), len(self.classes))
 
     def update(self, optimizer: optim.Optimizer, images: tg.Tensor, targets: tg.Tensor) -> None:
         """One step of training on one batch."""
@@ -103,12 +118,14 @@ class Classifier:
         *,
         compiled: bool = False,
         change: Callable[[tg.Tensor], tg.Tensor] | None = None,
+        schedule: optim.lr_scheduler.LRScheduler | None = None,
         what: str = "training",
-    ) -> None:
-        """Train on shuffled batches; after each epoch, note loss and accuracy on both sets.
+    ) -> Classifier:
+        """Train on shuffled batches; after each epoch, note loss and accuracy on both sets. Returns the classifier.
 
         compiled -- record the second step, and compile it for all further batches of that size
         change   -- applied to the pictures of each batch: augmentation
+        schedule -- of the step size, moved on after each epoch
         """
         pairs = TensorDataset(self.train.images, self.train.targets)
         loader = DataLoader(pairs, batch_size=batch_size, shuffle=True)
@@ -125,35 +142,44 @@ class Classifier:
                     else:
                         self.update(optimizer, images, targets)
                     progress.update()
+                if schedule is not None:
+                    schedule.step()
                 self.note()
                 progress.set_postfix(test=f"{self.history[ACCURACY]['test'][-1]:.1f}%")
+        return self
 
     def note(self) -> None:
         """Add loss and accuracy on both sets to the history."""
         for name, data, count in (("train", self.train, self.watched), ("test", self.test, None)):
-            mean_loss, accuracy, _ = self.evaluate(data, count)
-            self.history[LOSS][name].append(mean_loss)
-            self.history[ACCURACY][name].append(100 * accuracy)
+            score = self.evaluate(data, count)
+            self.history[LOSS][name].append(score.loss)
+            self.history[ACCURACY][name].append(100 * score.accuracy)
 
     def show(self, report: Report, prefix: str, at_least: float | None, per_class: int | None = None) -> None:
         """The bar (if any), the curves, the confusion matrix and the mistakes; files are named `prefix`_...
 
         per_class -- show so many mistakes of every class; else the first 16
         """
-        _, accuracy, predicted = self.evaluate(self.test)
-        truth, names = self.test.targets.numpy(), list(self.classes)
-        counts = viz.confusion_counts(truth, predicted, len(names))
+        score, names = self.evaluate(self.test), list(self.classes)
+        truth, predicted, counts = score.truth, score.predicted, score.confusion
         if at_least is not None:
-            report.bar("test accuracy", accuracy, at_least=at_least)
+            report.bar("test accuracy", score.accuracy, at_least=at_least)
         report.number("history", self.history)
-        report.number("test accuracy", accuracy)
+        report.number("test accuracy", score.accuracy)
         report.number("confusion", counts.tolist())
-        report.figure(f"{prefix}_curves", viz.curves(self.history), "Loss and accuracy after each epoch, on both sets.")
-        caption = "Which class was taken for which, on the test set."
+        caption = (
+            "Loss and accuracy after each epoch, on the training and on the test set. Where the two lines part, the "
+            "network learns its pictures by heart."
+        )
+        report.figure(f"{prefix}_curves", viz.curves(self.history), caption)
+        caption = (
+            "Which class was taken for which, on the test set: a row for each true class, a column for each answer. "
+            "What is off the diagonal was misread."
+        )
         report.figure(f"{prefix}_confusion", viz.confusion(counts, names), caption)
         wrong = np.flatnonzero(predicted != truth)
         if per_class is None:
-            chosen, columns, caption = wrong[:16], 8, "Test images that were misread."
+            chosen, columns, caption = wrong[:16], 8, "The first test images that were misread."
         else:
             chosen = np.concatenate([wrong[truth[wrong] == c][:per_class] for c in range(len(names))])
             columns, caption = 2 * per_class, f"Up to {per_class} misread test images of each class."
@@ -161,24 +187,27 @@ class Classifier:
             between = " read as " if max(map(len, names)) == 1 else "\nas "
             titles = [f"{names[int(truth[i])]}{between}{names[int(predicted[i])]}" for i in chosen]
             drawn = viz.image_grid(self.test.images.numpy()[chosen], titles, columns)
-            report.figure(f"{prefix}_mistakes", drawn, caption)
+            report.figure(
+                f"{prefix}_mistakes", drawn, f"{caption} Above each stands what it is, and what it was read as."
+            )
 
 
-def recalls(truth: np.ndarray, predicted: np.ndarray, classes: int = 10) -> np.ndarray:
-    """The share of each class that was read right, (classes,)."""
-    counts = viz.confusion_counts(truth, predicted, classes)
-    return counts.diagonal() / np.maximum(counts.sum(axis=1), 1)
-
-
-def constant(predicted: np.ndarray) -> bool:
-    """Whether the network has collapsed: it gives one answer to every picture."""
-    return len(np.unique(predicted)) == 1
-
-
-def f1_scores(truth: np.ndarray, predicted: np.ndarray, classes: int = 10) -> np.ndarray:
-    """The F1 score of each class, (classes,): the harmonic mean of precision and recall."""
-    from sklearn.metrics import precision_recall_fscore_support
-
-    given: Any = truth
-    _, _, scores, _ = precision_recall_fscore_support(given, predicted, labels=range(classes), zero_division=0)  # type: ignore[arg-type]
-    return np.asarray(scores)
+def agreement(report: Report, eager: Classifier, lr: float, batch_size: int, batches: int = 51) -> None:
+    """The same batches by plain steps, eager and compiled, from the same weights: how long they take, and how equal."""
+    compiled = replace(eager, model=copy.deepcopy(eager.model))
+    optimizers = [optim.SGD(reader.model.parameters(), lr=lr) for reader in (eager, compiled)]
+    starts = range(0, batches * batch_size, batch_size)
+    pairs = [tuple(t[i : i + batch_size] for t in (eager.train.images, eager.train.targets)) for i in starts]
+    eager.update(optimizers[0], *pairs[0])
+    step = compiled.recorded(optimizers[1], *pairs[0]).compile(outputs=["loss"])
+    microseconds = []
+    for update in (lambda x, t: eager.update(optimizers[0], x, t), lambda x, t: step(images=x, targets=t)):
+        update(*pairs[1])
+        started = time.perf_counter()
+        for images, targets in pairs[2:]:
+            update(images, targets)
+        microseconds.append((time.perf_counter() - started) / len(pairs[2:]) * 1e6)
+    both = zip(eager.model.parameters(), compiled.model.parameters(), strict=True)
+    away = max(float(abs(a.detach().numpy() - b.detach().numpy()).max()) for a, b in both)
+    report.text(f"A step takes {microseconds[0]:.0f} microseconds eagerly and {microseconds[1]:.0f} compiled.")
+    report.bar(f"largest difference of a weight after {batches} steps, eager and compiled", away, at_most=1e-4)

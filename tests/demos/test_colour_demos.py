@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_edu as tg
-from demos import cifar_cnn, resnet
+from demos import cifar_cnn, residual, resnet
 from demos.data import coloured, digits
 from demos.training import ACCURACY
 from tinygrad_edu.datasets import CIFAR10Subset
@@ -42,6 +42,7 @@ def test_the_tables_of_the_residual_networks(ran):
     assert [row[0] for row in rows] == [
         "from scratch",
         "augmented",
+        "augmented, longer",
         "clothes, on digits",
         "clothes first, backbone frozen",
         "then all of it fine-tuned",
@@ -70,17 +71,17 @@ def test_the_cnn_has_the_layers_of_the_handout():
 
 def test_a_block_whose_convolutions_are_0_lets_its_input_pass():
     """So it starts near the identity, which is the point of a residual network."""
-    block = resnet.Block(4, 4, 1).eval()
+    block = residual.Block(4, 4, 1).eval()
     for convolution in (block.conv1, block.conv2):
         tg.nn.init.zeros_(convolution.weight)
     images = tg.randn(2, 4, 6, 6)
     np.testing.assert_allclose(block(images).detach().numpy(), images.relu().numpy(), atol=1e-6)
-    assert resnet.Block(4, 8, 2)(images).shape == (2, 8, 3, 3)
+    assert residual.Block(4, 8, 2)(images).shape == (2, 8, 3, 3)
 
 
 def test_a_frozen_backbone_stays_as_it_is_while_the_head_learns(few):
     tg.manual_seed(0)
-    model = resnet.ResNet()
+    model = residual.ResNet()
     before = {name: value.numpy().copy() for name, value in model.state_dict().items()}
     fixed = few.first(70, 40)
     fixed.train, fixed.test = (resnet.features(model, part) for part in (few.train, few.test))
@@ -96,7 +97,7 @@ def test_a_frozen_backbone_stays_as_it_is_while_the_head_learns(few):
 
 def test_training_all_of_it_changes_all_of_it_and_the_pictures_are_changed_on_the_way(few):
     tg.manual_seed(0)
-    model = resnet.ResNet()
+    model = residual.ResNet()
     before = {name: value.detach().numpy().copy() for name, value in model.named_parameters()}
     seen = []
 

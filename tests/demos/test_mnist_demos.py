@@ -9,14 +9,13 @@ import tinygrad_edu as tg
 import tinygrad_edu.nn.functional as F
 from demos import nielsen, regularisation, three_costs
 from demos.data import Part, digits
+from demos.score import Score
 from demos.training import (
     ACCURACY,
     Classifier,
-    constant,
     cross_entropy_of_sigmoids,
-    f1_scores,
+    network,
     quadratic,
-    recalls,
     sigmoid_network,
 )
 from tinygrad_edu import nn, optim
@@ -56,7 +55,7 @@ def test_recall_and_accuracy_of_nielsens_networks_agree(ran):
     assert len(found) == len(nielsen.RUNS)
     for run in found.values():
         assert np.dot(run["recall"], counts) / counts.sum() == pytest.approx(run["accuracy"])
-        assert run["dead"] == [str(k) for k in range(10) if run["recall"][k] < 0.02]
+        assert run["dead"] == [k for k in range(10) if run["recall"][k] < 0.02]
     assert found["784-30-10 CE N(0,1/n), seed 0"]["accuracy"] > 0.5
 
 
@@ -81,7 +80,7 @@ def test_sweeps_mark_exactly_the_networks_with_one_answer(ran):
     assert all(np.isclose(accuracy, shares).any() for accuracy in fallen)
     strongest = found["lambda"]["L1 784-10"][-1][1]
     assert strongest < found["lambda"]["L1 784-10"][0][1]
-    assert len(found["share of units kept"]["dropout 784-30-10, left on"]) == len(regularisation.KEEPS)
+    assert len(found["share of units kept"]["dropout 784-30-10, left on"]) == 7
     assert set(found["small"]) == {f"{kind} {amount:g}" for kind, amount in regularisation.SMALL}
 
 
@@ -97,7 +96,7 @@ def test_costs_against_numpy():
 
 def test_penalties_add_their_slope_to_weights_and_leave_biases_alone():
     tg.manual_seed(0)
-    model = regularisation.network(784, 5, 10)
+    model = network(784, 5, 10)
     images, targets = digits().train.first(8)
 
     def slopes(kind, strength):
@@ -114,20 +113,20 @@ def test_penalties_add_their_slope_to_weights_and_leave_biases_alone():
 
 
 def test_dropout_on_the_hidden_units_or_else_on_the_pixels():
-    deep, flat = (regularisation.network(*sizes, keep=0.4) for sizes in ((784, 5, 10), (784, 10)))
+    deep, flat = (network(*sizes, keep=0.4) for sizes in ((784, 5, 10), (784, 10)))
     assert [type(layer).__name__ for layer in deep] == ["Flatten", "Linear", "Sigmoid", "Dropout", "Linear"]
     assert [type(layer).__name__ for layer in flat] == ["Flatten", "Dropout", "Linear"]
     assert deep[3].p == pytest.approx(0.6)
-    assert not any(isinstance(layer, nn.Dropout) for layer in regularisation.network(784, 5, 10))
+    assert not any(isinstance(layer, nn.Dropout) for layer in network(784, 5, 10))
 
 
 def test_left_on_means_noise_while_testing():
     tg.manual_seed(0)
     data = digits()
-    reader = Classifier(regularisation.network(784, 10, keep=0.5), data.train.first(50), data.test.first(300))
+    reader = Classifier(network(784, 10, keep=0.5), data.train.first(50), data.test.first(300))
     for _ in range(2):
-        assert len({reader.evaluate(reader.test)[1] for _ in range(5)}) == 1
-        assert len({regularisation.left_on(reader) for _ in range(5)}) > 1
+        assert len({reader.evaluate(reader.test).accuracy for _ in range(5)}) == 1
+        assert len({reader.evaluate(reader.test, training=True).accuracy for _ in range(5)}) > 1
 
 
 def test_initial_weights_have_the_stated_spread():
@@ -155,28 +154,42 @@ def test_compiled_training_is_eager_training(count):
     assert abs(next(eager.model.parameters()) - next(start.model.parameters())).max().item() > 0.01
 
 
+def test_a_schedule_moves_on_after_each_epoch():
+    part = digits().train.first(20)
+    reader = Classifier(network(784, 10), part, part)
+    optimizer = optim.SGD(reader.model.parameters(), lr=1.0)
+    schedule = optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+    assert reader.fit(optimizer, 3, 10, schedule=schedule) is reader
+    assert optimizer.param_groups[0]["lr"] == 0.125
+
+
 def test_loss_of_an_evaluation_in_parts_is_that_of_the_whole():
     data = digits().train
     reader = Classifier(sigmoid_network(784, 10), data, data, quadratic)
-    loss, accuracy, predicted = reader.evaluate(data)
+    score = reader.evaluate(data)
     with tg.no_grad():
         whole = reader.model(data.images)
-    assert loss == pytest.approx(quadratic(whole, data.targets).item(), rel=1e-5)
-    np.testing.assert_array_equal(predicted, whole.argmax(1).numpy())
-    assert accuracy == (predicted == data.targets.numpy()).mean()
-    assert len(reader.evaluate(data, 7)[2]) == 7
+    assert score.loss == pytest.approx(quadratic(whole, data.targets).item(), rel=1e-5)
+    np.testing.assert_array_equal(score.predicted, whole.argmax(1).numpy())
+    assert score.accuracy == (score.predicted == data.targets.numpy()).mean()
+    assert len(reader.evaluate(data, 7).predicted) == 7
 
 
 def test_scores_of_each_class():
     truth, predicted = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 1, 0, 0])
-    np.testing.assert_allclose(recalls(truth, predicted, 3), [2 / 3, 1 / 2, 0])
-    np.testing.assert_allclose(f1_scores(truth, predicted, 3), [4 / 7, 1 / 2, 0])
-    assert constant(np.array([1, 1, 1]))
-    assert not constant(predicted)
+    score = Score(0.0, truth, predicted, 3)
+    np.testing.assert_array_equal(score.confusion, [[2, 1, 0], [1, 1, 0], [1, 0, 0]])
+    np.testing.assert_allclose(score.recall, [2 / 3, 1 / 2, 0])
+    np.testing.assert_allclose(score.f1, [4 / 7, 1 / 2, 0])
+    assert score.dead == [2]
+    assert score.accuracy == 0.5
+    assert not score.constant
+    assert str(score) == ".5000"
+    assert str(Score(0.0, truth, np.ones(6, int), 3)) == ".3333 (all 1)"
 
 
 def test_cross_entropy_is_the_cost_where_none_is_given():
     data = Part(tg.rand(4, 1, 28, 28), tg.tensor([0, 1, 2, 3]))
-    reader = Classifier(regularisation.network(784, 10), data, data)
+    reader = Classifier(network(784, 10), data, data)
     expected = F.cross_entropy(reader.model(data.images), data.targets).item()
-    assert reader.evaluate(data)[0] == pytest.approx(expected, rel=1e-6)
+    assert reader.evaluate(data).loss == pytest.approx(expected, rel=1e-6)
