@@ -234,7 +234,7 @@ def test_large_arrays_are_summed_up_by_shape_and_norm():
     loss = (x @ w).mean()
     text = str(explain.worked(loss))
     assert "  x = <50 x 20, norm 31.62>   (constant)\n" in text
-    assert "  loss = sum(x @ w) / 150 = 10\n" in text
+    assert "  loss = mean(x @ w) = 10\n" in text
     assert "  dloss/dw = xᵀ @ expand(0.006667, (x @ w).shape) = <20 x 3, norm 2.582>" in text
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.engine import errors
-from tinygrad_edu.engine.mode import current, literal, switched
+from tinygrad_edu.engine.mode import current, literal, regraded
 from tinygrad_edu.engine.node import Edge, Node, Output, producer
 from tinygrad_edu.engine.plan import Plan, Table, add, checked, times
 from tinygrad_edu.engine.quiet import ignore, restore, silence
@@ -46,36 +46,36 @@ def walk(
     wanted = useful(nodes, targets) if targets is not None else None
     kept: dict[Any, Any] = {}
     waiting, anomaly = table.pop, mode.anomaly
-    token = silence(ignore)
+    quiet, inside = silence(ignore), current.set(regraded(mode, record))
     try:
-        with switched(grad=record):
-            for node in nodes:
-                plan = node.plan
-                g = waiting(node, None) if node.special is None else gathered(node, table, tensors)
-                if g is None:
+        for node in nodes:
+            plan = node.plan
+            g = waiting(node, None) if node.special is None else gathered(node, table, tensors)
+            if g is None:
+                continue
+            if wanted is not None:
+                collect(kept, node, g, targets or ())
+                plan = narrowed(node, wanted)
+                if plan is None:
                     continue
-                if wanted is not None:
-                    collect(kept, node, g, targets or ())
-                    plan = narrowed(node, wanted)
-                    if plan is None:
-                        continue
-                if node.saved is None:
-                    raise errors.freed(node)
-                if node.seq < Writes.last:
-                    check_versions(node)
-                if tensors:
-                    pull_tensors(node, plan, g, table)
-                else:
-                    plan.pull(node, g, table, owned)
-                if anomaly:
-                    check_finite(node, table)
-                if not keep and node.plan.keeps:
-                    node.saved = None
+            if node.saved is None:
+                raise errors.freed(node)
+            if node.seq < Writes.last:
+                check_versions(node)
+            if tensors:
+                pull_tensors(node, plan, g, table)
+            else:
+                plan.pull(node, g, table, owned)
+            if anomaly:
+                check_finite(node, table)
+            if not keep and node.plan.keeps:
+                node.saved = None
     finally:
-        restore(token)
+        current.reset(inside)
+        restore(quiet)
         if mode.recorder is not None:
             mode.recorder.walking(None)
-    return {**kept, **table}
+    return {**kept, **table} if kept else table
 
 
 def reached(roots: list[Edge]) -> list[Node]:

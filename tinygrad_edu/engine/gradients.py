@@ -30,11 +30,14 @@ def backward(
     targets = None if inputs is None else [input_edge(v, i) for i, v in enumerate(inputs)]
     found = walk(roots, targets=targets, keep=retain_graph, record=create_graph)
     passed_on = {id(array_of(g)) for _, g in roots}
+    recorder = current.get().recorder
     token = silence(ignore)
     try:
         for edge, g in found.items():
             if isinstance(edge, Leaf):
                 accumulate(edge, g, create_graph, passed_on)
+                if recorder is not None and edge.cell.grad is not None:
+                    recorder.gradient(edge.cell.grad._array, edge)
             else:
                 noted = notes(next(v for v in inputs or () if v._edge is edge))
                 if noted.kept is None:
@@ -83,7 +86,8 @@ def starts(outputs: Sequence[Value], gradients: Sequence[Value | None], record: 
                     f"grad can be implicitly created only for scalar outputs, and this one has shape "
                     f"{output._array.shape}: reduce it with sum() or mean(), or pass gradient="
                 )
-            g = make(literal(np.ones_like(output._array), 1.0))
+            array = output._array
+            g = make(literal(np.array(1, array.dtype) if not array.ndim else np.ones_like(array), 1.0))
         elif not isinstance(g, Value):
             raise TypeError(f"gradients can be tensors or None, not {type(g).__name__}: use tinygrad_edu.tensor(...)")
         elif g._array.shape != output._array.shape:
@@ -122,9 +126,10 @@ def own(g: Any, passed_on: set[int], record: bool = False) -> Any:
     In row-major order, so that `.grad.view(-1)` works and an optimizer meets it in the order of the parameter.
     """
     array = array_of(g)
-    fresh = array.__class__ is np.ndarray and array.flags.c_contiguous and id(array) not in passed_on
+    key = id(array)
+    fresh = array.__class__ is np.ndarray and array.flags.c_contiguous and key not in passed_on
     fresh = fresh and (array.base is None or only_seen_by(array))
-    passed_on.add(id(array))
+    passed_on.add(key)
     if isinstance(g, Value):
         return g if fresh or record else copy(g)
     return make(array if fresh else np.array(array, order="C"))
@@ -151,8 +156,9 @@ ONE_VIEW = references_to_base(np.empty((1, 1)).T)
 
 def accumulate(leaf: Leaf, g: Any, record: bool, passed_on: set[int]) -> None:
     """Add a gradient to a leaf's `.grad`: in place when there is one already and no graph is recorded."""
-    g = through_hooks(leaf, g)
     cell = leaf.cell
+    if cell.hooks:
+        g = through_hooks(leaf, g)
     with cell.lock:
         if cell.grad is None:
             cell.grad = own(g, passed_on, record)
@@ -166,6 +172,3 @@ def accumulate(leaf: Leaf, g: Any, record: bool, passed_on: set[int]) -> None:
             held = cell.grad
             np.add(held._array, g, out=held._array)
             wrote(held._array, None)
-        recorder = current.get().recorder
-        if recorder is not None and cell.grad is not None:
-            recorder.gradient(cell.grad._array, leaf)

@@ -68,6 +68,23 @@ class Mode:
 current: ContextVar[Mode] = ContextVar("tinygrad_edu_mode", default=Mode())  # noqa: B039 - Mode is frozen
 
 
+_regraded: tuple[Mode, Mode] = (Mode(), Mode(grad=False))
+
+
+def regraded(mode: Mode, grad: bool) -> Mode:
+    """The mode with `grad` on or off; for one mode after the other, as in a training loop, it is made once."""
+    global _regraded
+    if mode.grad == grad:
+        return mode
+    known, changed = _regraded
+    if known is not mode or changed.grad != grad:
+        changed = Mode(grad, mode.recorder, mode.anomaly, mode.scope)
+        # a recorder must not outlive its program
+        if mode.recorder is None:
+            _regraded = (mode, changed)
+    return changed
+
+
 def literal(array: np.ndarray, value: Any) -> np.ndarray:
     """The array, after telling a recorder that it is full of one number."""
     recorder = current.get().recorder

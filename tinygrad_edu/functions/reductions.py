@@ -77,7 +77,7 @@ def mean(input: Any, dim: Dim = None, keepdim: bool = False, *, dtype: Any = Non
     if input._array.dtype.kind != "f":
         raise RuntimeError(f"mean(): the input must be floating, got {input._array.dtype}: use .float() first")
     dims = dims_of("mean", dim, input._array.ndim)
-    return ops.sum(input, dim=dims, keepdim=keepdim) / float(_count(input, dims) or float("nan"))
+    return ops.mean(input, dim=dims, keepdim=keepdim)
 
 
 def _count(input: Any, dims: tuple[int, ...]) -> int:

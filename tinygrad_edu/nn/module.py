@@ -125,10 +125,10 @@ class Module:
         self._non_persistent.discard(name)
 
     def __getattr__(self, name: str) -> Any:
+        known = self.__dict__
         for kind in _KINDS:
-            held = self.__dict__.get(kind)
-            if held is not None and name in held:
-                return held[name]
+            if kind in known and name in known[kind]:
+                return known[kind][name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'", name=name, obj=self)
 
     def __delattr__(self, name: str) -> None:

@@ -16,7 +16,7 @@ from tinygrad_edu.engine.calls import primitive
 from tinygrad_edu.engine.domain import Family, reduction
 from tinygrad_edu.ops.shape import reshape
 
-__all__ = ["amax", "amin", "argmax", "argmin", "argsort", "cumsum", "expand", "sum", "sum_to"]
+__all__ = ["amax", "amin", "argmax", "argmin", "argsort", "cumsum", "expand", "mean", "sum", "sum_to"]
 
 
 def kept(shape: Any, dim: tuple[int, ...]) -> Any:
@@ -49,6 +49,23 @@ def spread_array(g: np.ndarray, shape: Any, dim: tuple[int, ...]) -> np.ndarray:
 sum.pullback(
     x=lambda g, x_shape, dim: spread(g, x_shape, dim),
     fast=lambda g, x_shape, dim: spread_array(g, x_shape, dim),
+)
+
+
+@primitive(domain=reduction, text="mean({x})", latex=r"\mathrm{{mean}}\,{x}")
+def mean(x, *, dim, keepdim=False):
+    """The sum over the axes `dim`, divided by how many entries each is of; NaN where there are none."""
+    return np.add.reduce(x, axis=dim, keepdims=keepdim) / count(x.shape, dim)
+
+
+def count(shape: Any, dim: tuple[int, ...]) -> float:
+    """How many entries one result of a reduction comes from; NaN for none, so that a mean of nothing is NaN."""
+    return float(math.prod([shape[d] for d in dim])) or math.nan
+
+
+mean.pullback(
+    x=lambda g, x_shape, dim: spread(g / count(x_shape, dim), x_shape, dim),
+    fast=lambda g, x_shape, dim: spread_array(g / count(x_shape, dim), x_shape, dim),
 )
 
 

@@ -70,11 +70,11 @@ class RuleOptimizer(Optimizer):
         self._stepped = True
         place = outside(1)
         recorder = current.get().recorder
-        with switched(grad=False):
-            for i, group in enumerate(self.param_groups):
-                if recorder is None:
-                    self._compute(group, place)
-                else:
+        for i, group in enumerate(self.param_groups):
+            if recorder is None:
+                self._compute(group, place)
+            else:
+                with switched(grad=False):
                     self._record(group, recorder, f"_{i}" if len(self.param_groups) > 1 else "")
         return loss
 

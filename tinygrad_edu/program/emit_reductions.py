@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from tinygrad_edu.ops.reduce import count
 from tinygrad_edu.program.emit_moves import zeros
 from tinygrad_edu.program.emitter import Emitter, emits
 from tinygrad_edu.program.instruction import Instruction
@@ -18,6 +19,17 @@ def emit_sum(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
     (x,) = given
     n = len(x.shape)
     return sum_over(writer, line, x, {d % n for d in line.static["dim"]} if n else set(), line.static["keepdim"])
+
+
+@emits("mean")
+def emit_mean(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """Sums over the axes `dim`, each divided by how many entries it is of."""
+    out = emit_sum(writer, line, given)
+    writer.letters = 0
+    indices, depth = writer.loops(out.shape, order=out.order)
+    divisor = count(given[0].shape, line.static["dim"])
+    writer.line(f"{out.at(indices)} /= {typed(divisor, out.dtype)}", depth)
+    return out
 
 
 @emits("sum_to")
