@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from demos.__main__ import DEMOS, title
+from demos.__main__ import DEMOS, heading
 
-WIDTH, WIDE, COLOURS, MOST_ROWS = 760, 1600, 256, 20
+WIDTH, WIDE, COLOURS = 760, 1600, 256
+# A longer table is folded; of one that is longer still only the first rows are shown.
+OPEN_ROWS, MOST_ROWS = 12, 40
 # Where the first two figures of a demo do not show what it is about, or not in a small picture.
 CHOSEN = {
     "worked_example": ("worked_example",),
@@ -22,8 +24,9 @@ CHOSEN = {
 }
 HEAD = """# What the demos show
 
-Each part is one demo, named in its heading: `python -m demos NAME` makes its pictures, as SVG and PNG, its tables and
-its numbers anew, and `python -m demos all` all of them on one page. Pictures of public data sets: see
+Each part is one demo: `python -m demos NAME` makes its pictures, as SVG and PNG, its tables and its numbers anew, and
+`python -m demos all` all of them on one page, where there are more pictures than here. A1 to E2 are the experiments of
+five course reports; what stands before them and after them belongs to no report. Pictures of public data sets: see
 [ATTRIBUTION.md](ATTRIBUTION.md).
 """
 
@@ -31,24 +34,28 @@ its numbers anew, and `python -m demos all` all of them on one page. Pictures of
 def build(out: Path, docs: Path) -> list[str]:
     """Write docs/README.md and its small PNGs from the finished demos in `out`; return the names of those missing."""
     docs.mkdir(parents=True, exist_ok=True)
-    parts, missing, shown = [HEAD], [], set()
+    parts, contents, missing, shown = [], [], [], set()
     for name in DEMOS:
         if not (out / f"{name}.json").is_file():
             missing.append(name)
             continue
         found = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
-        parts.append(f"## {title(name)}\n\n`python -m demos {name}`" + (", in its short form" if found["fast"] else ""))
+        contents.append(f"* [{heading(name)}](#{name})")
+        short = ", in its short form" if found["fast"] else ""
+        parts.append(f'<a id="{name}"></a>\n\n## {heading(name)}\n\n`python -m demos {name}`{short}')
         for figure in figures(name, found["figures"]):
             shrink(out / f"{figure['name']}.png", docs / f"{figure['name']}.png")
             shown.add(f"{figure['name']}.png")
-            parts.append(f"![{figure['caption']}]({figure['name']}.png)\n\n{figure['caption']}")
-        parts += [table(each) for each in found["tables"][:1] if len(each["rows"]) <= MOST_ROWS]
+            first = re.split(r"(?<=[.?!]) ", figure["caption"])[0]
+            parts.append(f"![{first}]({figure['name']}.png)\n\n{figure['caption']}")
+        parts += [table(each) for each in found["tables"]]
         if found["bars"]:
             rows = [[bar["what"], f"{bar['value']:.4g}", bar["wanted"]] for bar in found["bars"]]
             parts.append(table({"header": ["what must come out", "is", "wanted"], "rows": rows, "caption": ""}))
     for old in docs.glob("*.png"):
         if old.name not in shown:
             old.unlink()
+    parts = [HEAD, "\n".join(contents), *parts]
     (docs / "README.md").write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
     return missing
 
@@ -72,13 +79,18 @@ def shrink(picture: Path, small: Path) -> None:
 
 
 def table(found: dict[str, Any]) -> str:
-    """A table in Markdown."""
-    cells = [
-        [str(c).replace("|", "\\|").replace("\n", "<br>") for c in row] for row in (found["header"], *found["rows"])
-    ]
+    """A table in Markdown: a long one folded, a very long one cut, and then it says so."""
+    rows, caption = found["rows"][:MOST_ROWS], found["caption"]
+    cells = [[str(c).replace("|", "\\|").replace("\n", "<br>") for c in row] for row in (found["header"], *rows)]
     lines = [f"| {' | '.join(row)} |" for row in cells]
     lines.insert(1, "| --- " * len(cells[0]) + "|")
-    return "\n".join(lines) + (f"\n\n{found['caption']}" if found["caption"] else "")
+    more = len(found["rows"]) - len(rows)
+    notes = [caption] * bool(caption) + [f"The first {MOST_ROWS} rows of {MOST_ROWS + more}."] * (more > 0)
+    whole = "\n\n".join(["\n".join(lines), *notes])
+    if len(rows) <= OPEN_ROWS:
+        return whole
+    summary = f"{len(found['rows'])} rows: {', '.join(filter(None, cells[0]))}"
+    return f"<details><summary>{summary}</summary>\n\n{whole}\n\n</details>"
 
 
 def broken(file: Path) -> list[str]:

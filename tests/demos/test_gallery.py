@@ -1,5 +1,6 @@
 """The gallery: small pictures, tables and links of finished demos, and the one that is kept in docs."""
 
+import importlib
 import json
 import re
 import shutil
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 
 from demos import gallery
-from demos.__main__ import DEMOS
+from demos.__main__ import DEMOS, heading
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed: there are no pictures without it")
+# What other tests run without any data file, and so need not be run again.
+WITHOUT = ("mnist_sigmoid", "nielsen", "three_costs", "regularisation", "cifar_cnn", "resnet")
 KEPT = Path(__file__).parent.parent.parent / "docs" / "gallery"
 
 
@@ -27,9 +30,41 @@ def test_every_finished_demo_gets_its_figures_and_tables(ran, tmp_path):
     shown = re.findall(r"\]\((\w+\.png)\)", text)
     assert shown
     assert {path.name for path in docs.glob("*.png")} == set(shown)
-    first = json.loads((out / "xor.json").read_text(encoding="utf-8"))["tables"][0]
-    assert all(f"| {cell} |" in text for cell in first["header"])
+    assert f"## {heading('xor')}\n" in text
+    assert heading("xor").startswith("B3: ")
+    tables = json.loads((out / "xor.json").read_text(encoding="utf-8"))["tables"]
+    assert tables
+    assert all(gallery.table(each) in text for each in tables)
     assert all(f"| {bar['what']} | {bar['value']:.4g} | {bar['wanted']} |" in text for bar in done.bars)
+
+
+def test_the_experiments_are_reproduced_once_each():
+    rows = [getattr(importlib.import_module(f"demos.{name}"), "ROW", None) for name in DEMOS]
+    expected = ["A1", "A2", "A3", "B1", "B2", "B3", "C1", "C2", "D1", "D2", "D3", "D4", "E1", "E2"]
+    assert sorted(filter(None, rows)) == expected
+
+
+@pytest.mark.parametrize("name", DEMOS)
+def test_every_figure_of_a_demo_is_explained_in_two_sentences(ran, name):
+    found = json.loads((ran(name, data=name not in WITHOUT).out / f"{name}.json").read_text(encoding="utf-8"))
+    for figure in found["figures"]:
+        assert len(re.findall(r"[^.?!][.?!](?= [A-Z0-9]|$)", figure["caption"])) >= 2, figure
+
+
+def test_tables_are_shown_whole_folded_or_cut():
+    def shown(count):
+        return gallery.table(
+            {"header": ["n", ""], "rows": [[f"row {k}", "a|b\nc"] for k in range(count)], "caption": "It."}
+        )
+
+    small, long, cut = shown(gallery.OPEN_ROWS), shown(gallery.MOST_ROWS), shown(gallery.MOST_ROWS + 3)
+    assert small.startswith("| n |  |\n| --- | --- |\n| row 0 | a\\|b<br>c |\n")
+    assert small.endswith("\n\nIt.")
+    assert long.startswith("<details><summary>40 rows: n</summary>\n\n| n |")
+    assert f"| row {gallery.MOST_ROWS - 1} |" in long
+    assert "The first" not in long
+    assert f"| row {gallery.MOST_ROWS} |" not in cut
+    assert "The first 40 rows of 43." in cut
 
 
 def test_small_pictures_look_like_the_large_ones(ran, tmp_path):
