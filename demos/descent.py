@@ -1,4 +1,4 @@
-"""What the small experiments share: full-batch gradient descent until everything is right, and Newton's method."""
+"""Full-batch gradient descent until everything is right: what the small experiments share."""
 
 from __future__ import annotations
 
@@ -80,17 +80,6 @@ def classify(
         return loss(p, targets), share_right(p, targets)
 
     return descend(objective, optimizer(model.parameters()), limit, **options)
-
-
-def newton(f: Callable[[tg.Tensor], tg.Tensor], start: tg.Tensor, steps: int = 12) -> tg.Tensor:
-    """Where the slope of f, a function of one number, is 0: Newton's method on the engine's own derivatives."""
-    x = start
-    for _ in range(steps):
-        x = x.detach().requires_grad_()
-        (slope,) = tg.autograd.grad(f(x), x, create_graph=True)
-        (bend,) = tg.autograd.grad(slope, x)
-        x = x - slope / bend
-    return x.detach()
 
 
 def same_count(report: Report, name: str, found: Run, wanted: int | None) -> None:

@@ -60,7 +60,8 @@ def curves(
         for (name, numbers), (dash, marker, color) in zip(series.items(), itertools.cycle(LINES), strict=False):
             numbers = np.asarray(numbers)
             places = first + np.arange(len(numbers)) if x is None else np.asarray(x)
-            axis.plot(places, numbers, dash, marker=marker, markevery=every, markersize=4, color=color, label=name)
+            marked = every if len(numbers) > MARKED else 1
+            axis.plot(places, numbers, dash, marker=marker, markevery=marked, markersize=4, color=color, label=name)
         axis.set(xlabel=xlabel, ylabel=quantity)
         axis.xaxis.get_major_locator().set_params(integer=True, nbins=7)
         axis.grid(color="#dddddd", linewidth=0.6)
