@@ -8,7 +8,9 @@ import numpy as np
 
 import tinygrad_edu as tg
 import tinygrad_edu.nn.functional as F
+from demos.newton import newton
 from demos.report import Report
+from tinygrad_edu.autograd.functional import vjp
 from tinygrad_edu.viz import plots
 
 ROW, SECONDS = "B1", 5
@@ -29,6 +31,9 @@ steepest at s = ±log(2 + √3), where it is 1 / (6 √3), and dies out beyond: 
 cross-entropy is p - y. That it levels off at ±0.5 is due to y = 0.5; with y = 0 or 1 it reaches 1, and
 it never vanishes where the answer is wrong.
 """
+CAPTION = ("The answer, both losses and their slopes over weight and bias (lines 1 apart), and along s = w + b. All five "
+           "stay the same where w + b does, with the valley of both losses along w = -b; far from it the slope of the "
+           "squared error dies out, and that of cross-entropy does not.")  # fmt: skip
 
 
 def surfaces(w: tg.Tensor, b: tg.Tensor) -> dict[str, tg.Tensor]:
@@ -53,14 +58,12 @@ def along(s: tg.Tensor) -> tg.Tensor:
 
 def steepest() -> tg.Tensor:
     """Where the slope of the squared error is largest, by Newton's method on its own derivatives; and how large."""
-    s = tg.tensor(1.0, dtype=tg.float64, requires_grad=True)
-    for _ in range(8):
-        loss = (tg.sigmoid(s) - Y) ** 2
-        orders = [loss]
-        for _ in range(3):
-            orders += tg.autograd.grad(orders[-1], s, create_graph=True)
-        s = (s - orders[2] / orders[3]).detach().requires_grad_()
-    return tg.stack([s, tg.autograd.grad((tg.sigmoid(s) - Y) ** 2, s)[0]]).detach()
+
+    def slope(s: tg.Tensor) -> tg.Tensor:
+        return vjp(lambda s: ((tg.sigmoid(s) - Y) ** 2).sum(), s, create_graph=True)[1].sum()
+
+    *_, s = newton(lambda s: -slope(s), tg.ones(1, dtype=tg.float64), enough=1e-30)
+    return tg.stack([s[0], slope(s)]).detach()
 
 
 def run(report: Report) -> None:
@@ -83,11 +86,7 @@ def run(report: Report) -> None:
     report.bar("largest |w + b| in the valley", float(abs(w.numpy() + b.numpy())[valley].max()), at_most=1e-6)
     report.number("valley", int(valley.sum()))
     report.text(ANSWERS)
-    report.figure(
-        "surfaces",
-        drawn(w.numpy(), b.numpy(), grid),
-        "The five surfaces over w and b, lines 1 apart, and the losses and slopes along s.",
-    )
+    report.figure("surfaces", drawn(w.numpy(), b.numpy(), grid), CAPTION)
 
 
 def drawn(w: np.ndarray, b: np.ndarray, grid: dict[str, tg.Tensor]) -> Any:
@@ -100,7 +99,7 @@ def drawn(w: np.ndarray, b: np.ndarray, grid: dict[str, tg.Tensor]) -> Any:
         shades = {"cmap": "gray", "vmin": 1.8 * z.min() - 0.8 * z.max(), "edgecolor": "black", "linewidth": 0.5}
         axis.plot_surface(w, b, z, rstride=every, cstride=every, **shades)
         axis.set(xlabel="w", ylabel="b", xlim=(-EDGE, EDGE), ylim=(-EDGE, EDGE))
-        axis.set_title(f"{name} (nats)" if "cross" in name else name)
+        axis.set_title(f"{name} (nats)" if name == "cross-entropy" else name)
         axis.view_init(elev=28, azim=-65)
     axis = figure.add_subplot(2, 3, 4)
     s = tg.linspace(-2 * EDGE, 2 * EDGE, 201, dtype=tg.float64)
