@@ -31,9 +31,9 @@ steepest at s = ±log(2 + √3), where it is 1 / (6 √3), and dies out beyond: 
 cross-entropy is p - y. That it levels off at ±0.5 is due to y = 0.5; with y = 0 or 1 it reaches 1, and
 it never vanishes where the answer is wrong.
 """
-CAPTION = ("The answer, both losses and their slopes over weight and bias (lines 1 apart), and along s = w + b. All five "
-           "stay the same where w + b does, with the valley of both losses along w = -b; far from it the slope of the "
-           "squared error dies out, and that of cross-entropy does not.")  # fmt: skip
+CAPTION = ("The answer, both losses and their slopes over weight and bias (lines 1 apart), and along s = w + b. All "
+           "five stay the same where w + b does, with the valley of both losses along w = -b; far from it the slope of "
+           "the squared error dies out, and that of cross-entropy does not.")  # fmt: skip
 
 
 def surfaces(w: tg.Tensor, b: tg.Tensor) -> dict[str, tg.Tensor]:
