@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import tinygrad_edu as tg
 from tinygrad_edu import explain, ops
-from tinygrad_edu.engine.calls import Unary, primitive
+from tinygrad_edu.engine.calls import Written, primitive
 from tinygrad_edu.engine.domain import Family, real
 from tinygrad_edu.engine.node import producer
 from tinygrad_edu.engine.primitive import registry
@@ -280,7 +280,7 @@ def test_a_primitive_of_one_s_own_is_read_like_the_others():
         """x / (1 + |x|)."""
         return x / (1 + np.abs(x))
 
-    op = Unary(softsign, domain=(real,))
+    op = Written(softsign, domain=(real,))
     op.slope(x=lambda x: 1 / (1 + abs(x)) ** 2)
     assert str(explain.derivative(op)) == "softsign: z = x / (1 + abs(x))\n    dC/dx = g / (1 + |x|) ** 2"
 

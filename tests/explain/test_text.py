@@ -137,7 +137,7 @@ def test_latex_of_every_primitive_is_balanced(op):
 
 
 def test_a_template_decides_how_people_read_a_primitive():
-    from tinygrad_edu.engine.calls import Binary, Unary
+    from tinygrad_edu.engine.calls import Written
 
     def plus(x, y):
         return x + y
@@ -149,13 +149,13 @@ def test_a_template_decides_how_people_read_a_primitive():
         z = x / 2
         return z
 
-    circled = Binary(plus, domain=(real, real), text="{x} ⊕ {y}", latex=r"{x} \oplus {y}")
+    circled = Written(plus, domain=(real, real), text="{x} ⊕ {y}", latex=r"{x} \oplus {y}")
     assert (2 * circled(x, y + 1)).text() == "2 * (x ⊕ (y + 1))"
     assert (2 * circled(x, y + 1)).latex() == r"2 \, (x \oplus (y + 1))"
-    prefix = Unary(root, domain=(real,), text="√{x}")
+    prefix = Written(root, domain=(real,), text="√{x}")
     assert (prefix(x) + prefix(x + y)).text() == "√x + √(x + y)"
     assert prefix(x).latex() == r"\operatorname{sqrt}(x)"
-    named = Unary(half, domain=(real,))
+    named = Written(half, domain=(real,))
     assert named(x + y).text() == "half(x + y)"
 
 

@@ -12,8 +12,6 @@ from tinygrad_edu.engine.value import Value, set_result_class
 from tinygrad_edu.engine.written import results_of_calls_are, written_call
 
 Result = TypeVar("Result", bound=type[Value])
-_ndarray = np.ndarray
-_EMPTY: dict[str, Any] = {}
 
 
 def results_are(cls: Result) -> Result:
@@ -23,42 +21,22 @@ def results_are(cls: Result) -> Result:
     return cls
 
 
-class Unary(Primitive):
-    """A primitive of one input."""
+class Written(Primitive):
+    """A primitive with a fixed number of inputs and one output, whose call is written out for it."""
+
+    # Python finds the written call where it looks for the method, so that no other call lies between.
+    __slots__ = ("__call__",)
+    __call__: Callable[..., Any]
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self.call = written_call(self, super().__call__)
+        numbers = len(self.inputs) == 2 and not self.statics
+        self.__call__ = written_call(self, self.otherwise, numbers=numbers)
 
-    def __call__(self, x: Any, **static: Any) -> Any:  # type: ignore[override]
-        if x.__class__ is _ndarray:
-            return self.compute((x,), {**self.defaults, **static})[0]
-        return self.call(x, **static)
-
-
-class Binary(Primitive):
-    """A primitive of two inputs, without static parameters."""
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        self.call = written_call(self, super().__call__, numbers=True)
-
-    def __call__(self, x: Any, y: Any) -> Any:  # type: ignore[override]
-        if x.__class__ is _ndarray is y.__class__:
-            return self.compute((x, y), _EMPTY)[0]
-        return self.call(x, y)
-
-
-class Several(Primitive):
-    """A primitive of any other fixed number of inputs, or of two and static parameters."""
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        self.call = written_call(self, super().__call__)
-
-    def __call__(self, *inputs: Any, **static: Any) -> Any:
-        if inputs and isinstance(inputs[0], Value):
-            return self.call(*inputs, **static)
+    def otherwise(self, *inputs: Any, **static: Any) -> Any:
+        """The call on bare arrays, and on all else that the written one leaves."""
+        if inputs[0].__class__ is np.ndarray is inputs[-1].__class__ and len(inputs) < 3:
+            return self.compute(inputs, {**self.defaults, **static})[0]
         return super().__call__(*inputs, **static)
 
 
@@ -87,9 +65,7 @@ def primitive(
     if forward is None:
         return lambda f: primitive(f, **settings)
     probe = Primitive(forward, **settings)
-    kind = Primitive
-    if outputs == 1 and probe.variadic is None and probe.inputs:
-        kind = {1: Unary, 2: Several if probe.statics else Binary}.get(len(probe.inputs), Several)
+    kind = Written if outputs == 1 and probe.variadic is None and probe.inputs else Primitive
     op = kind(forward, **settings)
     known = registry.get(op.name)
     if known is not None and known.__module__ != op.__module__:

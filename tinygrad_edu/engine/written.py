@@ -3,7 +3,7 @@
 `Primitive.__call__` is the definition; the source made here does the same in a single frame, without a loop:
 
     >>> from tinygrad_edu import ops
-    >>> print(ops.neg.call.source)
+    >>> print(ops.neg.__call__.source)
     def call(x):
         if x.__class__ is not Tensor and not isinstance(x, Value):
             return otherwise(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from tinygrad_edu.ops.index import one_hot
 from tinygrad_edu.ops.reduce import sum
 from tinygrad_edu.ops.shape import reshape
 
-__all__ = ["bce", "log_softmax", "softmax", "softmax_cross_entropy"]
+__all__ = ["bce", "log_softmax", "mse", "softmax", "softmax_cross_entropy"]
 
 
 @primitive(domain=Family("axis"), text="log_softmax({x})", latex=r"\log\mathrm{{softmax}}({x})")
@@ -46,6 +47,28 @@ softmax_cross_entropy.pullback(
         (softmax(x, dim=1) - one_hot(target, classes=x_shape[1], dtype=x_dtype)) * reshape(g, shape=(x_shape[0], 1))
     ),
     fast=lambda g, x, target: kernels.cross_entropy_grad(g, x, target),
+)
+
+
+@primitive(
+    domain=Family("pair"),
+    text="mean(({x} - {y})^2)",
+    latex=r"\mathrm{{mean}}\left(\left({x} - {y}\right)^2\right)",
+)
+def mse(x, y):
+    """The mean of (x - y)^2 over all entries of two arrays of one shape; NaN where there are none."""
+    error = x - y
+    return np.add.reduce(error * error, axis=None) / (error.size or math.nan)
+
+
+def mse_slope(x: Any, y: Any, x_shape: Any, g: Any) -> Any:
+    """2 (x - y) g / n."""
+    return (x - y) * 2 * (g / (math.prod(x_shape) or math.nan))
+
+
+mse.pullback(
+    x=lambda g, x, y, x_shape: mse_slope(x, y, x_shape, g),
+    y=lambda g, x, y, x_shape: mse_slope(y, x, x_shape, g),
 )
 
 

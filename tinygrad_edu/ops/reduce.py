@@ -7,6 +7,7 @@ spelling (None, a number, negatives).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ def mean(x, *, dim, keepdim=False):
     return np.add.reduce(x, axis=dim, keepdims=keepdim) / count(x.shape, dim)
 
 
-def count(shape: Any, dim: tuple[int, ...]) -> float:
+def count(shape: Any, dim: Iterable[int]) -> float:
     """How many entries one result of a reduction comes from; NaN for none, so that a mean of nothing is NaN."""
     return float(math.prod([shape[d] for d in dim])) or math.nan
 

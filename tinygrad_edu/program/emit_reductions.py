@@ -32,6 +32,18 @@ def emit_mean(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
     return out
 
 
+@emits("mse")
+def emit_mse(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """The sum of (x - y)^2 over all entries, added up in float64, divided by how many there are."""
+    x, y = given
+    out = writer.result(line)
+    writer.line("total = 0.0")
+    indices, depth = writer.loops(x.shape, order=x.order)
+    writer.line(f"total += ({x.at(indices)} - {y.at(indices)}) ** 2", depth)
+    writer.put(out, [], f"total / {typed(count(x.shape, range(len(x.shape))), np.dtype(np.float64))}", 0)
+    return out
+
+
 @emits("sum_to")
 def emit_sum_to(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
     """Sums over what broadcasting repeats: leading axes vanish, others stay with size 1."""

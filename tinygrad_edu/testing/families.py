@@ -46,6 +46,12 @@ def cast(choices: Choices, op: Any) -> Call:
 
 
 @strategy
+def pair(choices: Choices, op: Any) -> Call:
+    shape = choices.draw(shapes())
+    return Call([choices.draw(arrays(shape, real)) for _ in range(2)])
+
+
+@strategy
 def reduction(choices: Choices, op: Any) -> Call:
     shape = choices.draw(shapes())
     return Call([choices.draw(arrays(shape, real))], {"dim": choices.draw(axes_of(len(shape)))})
@@ -253,6 +259,7 @@ FAMILIES: dict[str, Any] = {
     "matmul": matmul,
     "matrix": matrix,
     "narrow": narrow,
+    "pair": pair,
     "permute": permute,
     "reduction": reduction,
     "reshape": reshape,
