@@ -46,7 +46,7 @@ def test_max_pool_twins_agree(drawn, lead, dtype, data):
     x = channels_last(x) if data.draw(st.booleans()) else x
     before = x.copy()
     fast, reference = kernels.max_pool2d.fast(x, *settings_), kernels.max_pool2d.reference(x, *settings_)
-    for a, b, kind in zip(fast, reference, (dtype, np.int32), strict=True):
+    for a, b, kind in zip(fast, reference, (dtype, np.int16), strict=True):
         check_fresh(a, kind, x)
         assert a.shape == b.shape == (*lead, *out)
         np.testing.assert_array_equal(a, b)
@@ -56,6 +56,53 @@ def test_max_pool_twins_agree(drawn, lead, dtype, data):
         kernels.pool_gather(np.nan_to_num(x), places)[places >= 0], np.nan_to_num(values)[places >= 0]
     )
     assert np.isneginf(values[places < 0]).all()
+
+
+@pytest.mark.parametrize(("size", "kind"), [((128, 256), np.int16), ((129, 256), np.int32)])
+def test_places_are_short_where_the_image_allows_it(size, kind):
+    x = np.arange(size[0] * size[1], dtype=np.float32).reshape(1, 1, *size)
+    for twin in ("fast", "reference"):
+        pool, gather, scatter = (
+            getattr(k, twin) for k in (kernels.max_pool2d, kernels.pool_gather, kernels.pool_scatter)
+        )
+        values, places = pool(x, *WHOLE)
+        assert places.dtype == kind
+        np.testing.assert_array_equal(places, values)
+        np.testing.assert_array_equal(gather(x, places), values)
+        put = scatter(values, places, size)
+        np.testing.assert_array_equal(put, np.where(np.isin(x, values), x, 0))
+
+
+@settings(max_examples=60, deadline=None)
+@given(poolings(dilations=2), st.tuples(st.integers(0, 3), st.integers(1, 40)), dtypes, st.data())
+def test_scatter_to_the_places_of_a_pooling(drawn, lead, dtype, data):
+    """Every image of what comes from above has NaN or infinity in it; one may have places in other windows."""
+    size, settings_, out = drawn
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    x, g = (rng.standard_normal((*lead, *s)).astype(dtype) for s in (size, out))
+    places = kernels.max_pool2d.fast(x, *settings_)[1]
+    if g.size:
+        g[..., 0, 0] = rng.choice([np.nan, np.inf, 1.0, -0.0], g.shape[:2])
+        if data.draw(st.booleans()):
+            places[rng.integers(lead[0])] = rng.integers(-1, size[0] * size[1], places.shape[1:])
+    fast, reference = (twin(g, places, size) for twin in (kernels.pool_scatter.fast, kernels.pool_scatter.reference))
+    check_fresh(fast, dtype, g)
+    tolerance = 64 * np.finfo(dtype).eps
+    np.testing.assert_allclose(fast, reference, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("channels", [1, 8, 40])
+def test_scatter_finds_a_place_that_does_not_exist_in_any_window(channels):
+    """In the last image, among cells of 2 x 2 that are all right before."""
+    g, places = np.ones((3, channels, 4, 4), np.float32), np.zeros((3, channels, 4, 4), np.int16)
+    places += 2 * np.arange(4)[:, None] * 8 + 2 * np.arange(4)
+    assert kernels.pool_scatter.fast(g, places, (8, 8)).sum() == g.size
+    for bad in (64, -2):
+        places[2, -1, 3, 3] = bad
+        with pytest.raises(IndexError, match="outside of an image"):
+            kernels.pool_scatter.fast(g, places, (8, 8))
+    places[2, -1, 3, 3] = -1
+    assert kernels.pool_scatter.fast(g, places, (8, 8)).sum() == g.size - 1
 
 
 def test_first_of_equal_entries_and_last_nan_count():

@@ -6,8 +6,9 @@ The fast twins are compiled for float32 and float64; other dtypes always take th
 Nothing is compiled, and numba is not imported, before a fast twin is first called.
 
 Read `registry` first (what a kernel is), then a family: `elementwise` and its polynomials in `exponential`, `linalg`,
-`softmax`, `random`, or for images `layout`, `conv`, `pool`, `average`, `norm`;
-`tile` is what makes products and convolutions fast, `ladder` the way there from the textbook's three loops.
+`softmax`, `random`, or for images `layout`, `conv`, `pool`, `places`, `average`, `norm`;
+`tile` is what makes products and convolutions fast, `ladder` the way there from the textbook's three loops;
+`channels` is the same for pooling.
 `into` and `part` are what compiled programs call; `jit` and `cache` are how all that gets compiled and kept.
 """
 
@@ -18,7 +19,8 @@ from .elementwise import erf, exp, logistic_loss, relu, relu_grad, sigmoid, sigm
 from .linalg import gemm, gemm_nt, matmul
 from .linear_layer import linear, linear_grad
 from .norm import batch_norm, batch_norm_grad, layer_norm, layer_norm_grad
-from .pool import max_pool2d, pool_gather, pool_scatter, pool_size
+from .places import pool_gather, pool_scatter
+from .pool import max_pool2d, pool_size
 from .random import fill_random_bits, random_bits
 from .registry import Kernel, backend, registered, use, warmup
 from .softmax import cross_entropy, cross_entropy_grad, log_softmax, log_softmax_grad

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from .channels import ALL, channels_of, clear, divided, memory, nothing, plus, put, row_shape, row_width, tile_columns
 from .jit import jit
 from .layout import channels_last, empty_channels_last
 from .registry import Array, kernel, same_float
-from .tile import divided, plus, row_shape, row_width, store, tile_columns, zero
 
 Pair = tuple[int, int]
 
@@ -38,28 +38,61 @@ def average_windows(x: Array, rows: Array, columns: Array, divisor: Array) -> Ar
 @jit
 def average_loop(x: Array, rows: Array, columns: Array, divisor: Array, out: Array, width: Any) -> None:
     """out (N, H', W', C) = the means of the windows of x (N, H, W, C)."""
+    narrow = _of_two(columns)
     for n in range(x.shape[0]):
-        _average_image(row_shape(x, width), x[n], rows, columns, divisor, out[n])
+        image, means, wide, channels = memory(x[n]), memory(out[n]), x.shape[2], x.shape[3]
+        for a in range(out.shape[1]):
+            line, there = rows[a, 0] * wide, a * out.shape[2] * channels
+            if narrow and rows[a, 1] - rows[a, 0] == 2:
+                _small_means(row_shape(x, width), image, (wide, channels), line, columns, divisor[a], means, there)
+            else:
+                lines = line, rows[a, 1] * wide
+                _any_means(row_shape(x, width), image, (wide, channels), lines, columns, divisor[a], means, there)
 
 
 @jit(inner=True)
-def _average_image(shape: Any, x: Array, rows: Array, columns: Array, divisor: Array, out: Array) -> None:
-    """A row of channels stays in registers until a whole window is added up."""
-    _, wide, channels = x.shape
-    there = 0
-    for a in range(out.shape[0]):
-        top, bottom = rows[a, 0], rows[a, 1]
-        for b in range(out.shape[1]):
-            left, right = columns[b, 0], columns[b, 1]
-            for c in range(0, channels, tile_columns(shape)):
-                acc = zero(shape)
-                for row in range(top, bottom):
-                    at = (row * wide + left) * channels + c
-                    for _ in range(left, right):
-                        acc = plus(acc, x, at, channels - c)
-                        at += channels
-                store(divided(acc, divisor[a, b]), out, (0,), there + c, 1, channels - c, False)
-            there += channels
+def _of_two(spans: Array) -> Any:
+    return (spans[:, 1] - spans[:, 0] == 2).all()
+
+
+@jit(inner=True)
+def _small_means(
+    shape: Any, x: Any, image: Pair, line: int, columns: Array, divisor: Array, out: Any, there: int
+) -> None:
+    """A row of windows of 2 x 2, the usual ones, written out."""
+    step, (wide, channels) = tile_columns(shape), image
+    whole = channels // step * step
+    for b in range(len(columns)):
+        at = (line + columns[b, 0]) * channels
+        for c in range(0, whole, step):
+            put(divided(_sum_of_four(shape, x, wide, channels, at + c, ALL), divisor[b]), out, there + c, ALL)
+        if whole < channels:
+            rest = channels - whole
+            put(divided(_sum_of_four(shape, x, wide, channels, at + whole, rest), divisor[b]), out, there + whole, rest)
+        there += channels
+
+
+@jit(inner=True, inline=True)
+def _sum_of_four(shape: Any, x: Any, wide: int, channels: int, at: int, count: Any) -> Any:
+    below = at + wide * channels
+    upper = plus(channels_of(shape, x, at, count), x, at + channels, count)
+    return plus(plus(upper, x, below, count), x, below + channels, count)
+
+
+@jit(inner=True)
+def _any_means(
+    shape: Any, x: Any, image: Pair, lines: Pair, columns: Array, divisor: Array, out: Any, there: int
+) -> None:
+    """A row of windows. Some channels of one at a time stay in registers until it is added up."""
+    wide, channels = image
+    for b in range(len(columns)):
+        for c in range(0, channels, tile_columns(shape)):
+            acc = nothing(shape)
+            for line in range(lines[0], lines[1], wide):
+                for pixel in range(line + columns[b, 0], line + columns[b, 1]):
+                    acc = plus(acc, x, pixel * channels + c, channels - c)
+            put(divided(acc, divisor[b]), out, there + c, channels - c)
+        there += channels
 
 
 @average_windows.numba
@@ -99,12 +132,22 @@ def _check_windows(size: Any, rows: Array, columns: Array, divisor: Array) -> No
 @jit
 def spread_loop(g: Array, rows: Array, columns: Array, divisor: Array, out: Array, width: Any) -> None:
     """out (N, H, W, C) = zeros with g (N, H', W', C), divided, added to the windows."""
-    # Then nothing has to be read to be added to, which is slow just after its neighbours were written.
+    # Windows that do not overlap are written without reading what is there; if they leave no gaps, without zeros first.
     apart = _apart(rows) and _apart(columns)
+    covered = apart and _covered(rows, out.shape[1]) and _covered(columns, out.shape[2])
+    narrow = apart and _of_two(columns)
     for n in range(g.shape[0]):
-        # One image after the other, so that its zeros are still in the cache.
-        out[n].reshape(out.shape[1] * out.shape[2] * out.shape[3])[:] = 0
-        _spread_image(row_shape(g, width), g[n], rows, columns, divisor, out[n], apart)
+        shares, image, wide, channels = memory(g[n]), memory(out[n]), out.shape[2], out.shape[3]
+        if not covered:
+            # One image after the other, so that its zeros are still in the cache.
+            clear(image, 0, out.shape[1] * wide * channels)
+        for a in range(g.shape[1]):
+            line, here = rows[a, 0] * wide, a * g.shape[2] * channels
+            if narrow and rows[a, 1] - rows[a, 0] == 2:
+                _small_spread(row_shape(g, width), shares, here, columns, divisor[a], image, (wide, channels), line)
+            else:
+                lines, size = (line, rows[a, 1] * wide), (wide, channels)
+                _any_spread(row_shape(g, width), shares, here, columns, divisor[a], image, size, lines, apart)
 
 
 @jit(inner=True)
@@ -114,25 +157,53 @@ def _apart(spans: Array) -> Any:
 
 
 @jit(inner=True)
-def _spread_image(shape: Any, g: Array, rows: Array, columns: Array, divisor: Array, out: Array, apart: bool) -> None:
-    """A row of channels stays in registers until it is added to a whole window."""
-    _, wide, channels = out.shape
-    here = 0
-    for a in range(g.shape[0]):
-        top, bottom = rows[a, 0], rows[a, 1]
-        for b in range(g.shape[1]):
-            left, right = columns[b, 0], columns[b, 1]
-            for c in range(0, channels, tile_columns(shape)):
-                share = divided(plus(zero(shape), g, here + c, channels - c), divisor[a, b])
-                for row in range(top, bottom):
-                    at = (row * wide + left) * channels + c
-                    for _ in range(left, right):
-                        if apart:
-                            store(share, out, (0,), at, 1, channels - c, False)
-                        else:
-                            store(share, out, (0,), at, 1, channels - c, True)
-                        at += channels
-            here += channels
+def _covered(spans: Array, size: int) -> Any:
+    """Whether windows that are apart leave nothing out."""
+    return (spans[:, 1] - spans[:, 0]).sum() == size
+
+
+@jit(inner=True)
+def _small_spread(
+    shape: Any, g: Any, here: int, columns: Array, divisor: Array, out: Any, image: Pair, line: int
+) -> None:
+    """A row of windows of 2 x 2, which are apart: the usual ones, written out."""
+    step, (wide, channels) = tile_columns(shape), image
+    whole = channels // step * step
+    for b in range(len(columns)):
+        at = (line + columns[b, 0]) * channels
+        for c in range(0, whole, step):
+            _put_four(divided(channels_of(shape, g, here + c, ALL), divisor[b]), out, wide, channels, at + c, ALL)
+        if whole < channels:
+            rest = channels - whole
+            share = divided(channels_of(shape, g, here + whole, rest), divisor[b])
+            _put_four(share, out, wide, channels, at + whole, rest)
+        here += channels
+
+
+@jit(inner=True, inline=True)
+def _put_four(share: Any, out: Any, wide: int, channels: int, at: int, count: Any) -> None:
+    below = at + wide * channels
+    put(share, out, at, count)
+    put(share, out, at + channels, count)
+    put(share, out, below, count)
+    put(share, out, below + channels, count)
+
+
+@jit(inner=True)
+def _any_spread(
+    shape: Any, g: Any, here: int, columns: Array, divisor: Array, out: Any, image: Pair, lines: Pair, apart: bool
+) -> None:
+    """A row of windows; if they are not apart, what is there is added to."""
+    wide, channels = image
+    for b in range(len(columns)):
+        for c in range(0, channels, tile_columns(shape)):
+            count = channels - c
+            share = divided(channels_of(shape, g, here + c, count), divisor[b])
+            for line in range(lines[0], lines[1], wide):
+                for pixel in range(line + columns[b, 0], line + columns[b, 1]):
+                    at = pixel * channels + c
+                    put(share if apart else plus(share, out, at, count), out, at, count)
+        here += channels
 
 
 @spread_windows.numba

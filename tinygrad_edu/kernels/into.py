@@ -10,7 +10,8 @@ from __future__ import annotations
 from .average import average_loop, spread_loop
 from .jit import jit
 from .norm import batch_norm_loop, layer_norm_loop
-from .pool import gather_loop, max_pool_loop, scatter_loop
+from .places import gather_loop, scatter_loop
+from .pool import max_pool_loop
 from .registry import Array
 
 Pair = tuple[int, int]
@@ -40,7 +41,7 @@ def pool_gather_into(x: Array, places: Array, out: Array) -> None:
 @jit
 def pool_scatter_into(y: Array, places: Array, x: Array) -> None:
     """x = zeros with every y added at its place."""
-    scatter_loop(_pixels(y), _pixels(places), _pixels(x))
+    scatter_loop(y, places, x)
 
 
 @jit

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from .channels import ALL, memory, nothing, plus, put, row_shape, row_width, tile_columns
 from .jit import jit
 from .layout import empty_channels_last
 from .registry import Array, kernel, same_float
-from .tile import plus, row_shape, row_width, store, tile_columns, zero
 
 # So many pixels are added up in a register before they are added to the rest: fewer roundings, as in pairwise sums.
 BLOCK = 256
@@ -30,14 +30,26 @@ def channel_sums(x: Array) -> Array:
 def channel_sums_loop(x: Array, out: Array, width: Any) -> None:
     """out (C,) = the sums of the columns of x (pixels, C)."""
     pixels, channels = x.shape
-    shape = row_shape(x, width)
+    shape, numbers, sums = row_shape(x, width), memory(x), memory(out)
+    step = tile_columns(shape)
+    whole = channels // step * step
     out[:] = 0
     for first in range(0, pixels, BLOCK):
-        for c in range(0, channels, tile_columns(shape)):
-            acc = zero(shape)
-            for p in range(first, min(first + BLOCK, pixels)):
-                acc = plus(acc, x, p * channels + c, channels - c)
-            store(acc, out, (0,), c, 1, channels - c, True)
+        block = range(first * channels, min(first + BLOCK, pixels) * channels, channels)
+        for c in range(0, whole, step):
+            put(plus(_column_sums(shape, numbers, block, c, ALL), sums, c, ALL), sums, c, ALL)
+        if whole < channels:
+            rest = channels - whole
+            put(plus(_column_sums(shape, numbers, block, whole, rest), sums, whole, rest), sums, whole, rest)
+
+
+@jit(inner=True, inline=True)
+def _column_sums(shape: Any, x: Any, rows: Any, c: int, count: Any) -> Any:
+    """The sums of some columns over rows that begin at these places, in registers."""
+    acc = nothing(shape)
+    for row in rows:
+        acc = plus(acc, x, row + c, count)
+    return acc
 
 
 @channel_sums.numba
