@@ -9,9 +9,8 @@ import numpy as np
 
 import tinygrad_edu as tg
 import tinygrad_edu.nn.functional as F
-from demos.report import Report, chart
-from tinygrad_edu import explain, ops
-from tinygrad_edu.viz import plots
+from demos.report import Report
+from tinygrad_edu import explain, ops, viz
 
 ROW, SECONDS = "A3", 2
 
@@ -25,6 +24,9 @@ SPEED = """
 A unit that is sure of the wrong answer (here y = 1 and z far below 0) is barely moved by the squared error: its
 gradient has the factor σ'(z), nearly 0 there. Cross-entropy divides by that very factor, and the error itself is left.
 """
+CAPTION = ("The derivative of two losses with respect to the input z of a sigmoid unit whose answer should be 1. At "
+           "the left the unit is sure of the wrong answer: cross-entropy moves it with its full slope of -1, and the "
+           "squared error hardly at all.")  # fmt: skip
 
 
 def sigmoid(z: Any) -> Any:
@@ -32,10 +34,14 @@ def sigmoid(z: Any) -> Any:
     return ops.sigmoid(z).named("ŷ")
 
 
-def cross_entropy(z: Any, y: Any) -> Any:
+def cross_entropy(a: Any, y: Any) -> Any:
+    """Of an answer a, where y is right."""
+    return -(y * ops.log(a) + (1 - y) * ops.log(1 - a))
+
+
+def cross_entropy_of_unit(z: Any, y: Any) -> Any:
     """Of the unit's answer."""
-    yhat = sigmoid(z)
-    return -(y * ops.log(yhat) + (1 - y) * ops.log(1 - yhat))
+    return cross_entropy(sigmoid(z), y)
 
 
 def squared_error(z: Any, y: Any) -> Any:
@@ -53,7 +59,7 @@ SQUARED = "squared error of σ: 2 (ŷ - y) σ'"
 CROSS = "cross-entropy of σ: ŷ - y"
 IDENTITIES = {
     "σ' = σ (1 - σ)": (sigmoid, lambda z, y: tg.sigmoid(z), lambda p, y: p * (1 - p)),
-    CROSS: (cross_entropy, partial(F.binary_cross_entropy_with_logits, reduction="none"), lambda p, y: p - y),
+    CROSS: (cross_entropy_of_unit, partial(F.binary_cross_entropy_with_logits, reduction="none"), lambda p, y: p - y),
     SQUARED: (squared_error, lambda z, y: (tg.sigmoid(z) - y) ** 2, lambda p, y: 2 * (p - y) * p * (1 - p)),
     "half of it: (ŷ - y) σ'": (half, lambda z, y: (tg.sigmoid(z) - y) ** 2 / 2, lambda p, y: (p - y) * p * (1 - p)),
 }
@@ -84,7 +90,11 @@ def run(report: Report) -> None:
 
     report.heading("Learning speed")
     report.text(SPEED)
-    report.figure("identities", slopes(), "The gradient with respect to z that a unit learns by, for y = 1.")
+    z = tg.linspace(-8, 8, 161, dtype=tg.float64).requires_grad_()
+    losses = {name: IDENTITIES[name][1](z, tg.ones_like(z)) for name in (CROSS, SQUARED)}
+    slopes = {name: tg.autograd.grad(loss.sum(), z)[0].numpy() for name, loss in losses.items()}
+    figure = viz.curves({"dL/dz for y = 1": slopes}, xlabel="z, the unit's input", x=z.detach().numpy())
+    report.figure("identities", figure, CAPTION)
 
 
 def in_numbers(report: Report) -> None:
@@ -103,15 +113,3 @@ def in_numbers(report: Report) -> None:
         largest = max(largest, away)
     report.table(["largest distance of the gradient from", "the identity", "central differences"], rows)
     report.bar("largest distance of a gradient from its identity", float(largest), at_most=1e-14)
-
-
-def slopes() -> Any:
-    """Both gradients over z."""
-    z = tg.linspace(-8, 8, 161, dtype=tg.float64).requires_grad_()
-    y = tg.ones_like(z)
-    figure, axis = chart("z, the unit's input", "dL/dz for y = 1")
-    for name, (dash, marker, color) in zip((CROSS, SQUARED), plots.LINES, strict=False):
-        (slope,) = tg.autograd.grad(IDENTITIES[name][1](z, y).sum(), z)
-        axis.plot(z.detach(), slope, dash, marker=marker, markevery=16, markersize=4, color=color, label=name)
-    axis.legend(frameon=False)
-    return figure

@@ -26,6 +26,8 @@ def test_curves_begin_where_they_are_told_or_lie_at_given_places():
     (axis,) = viz.curves({"f(x)": {"f": [3, 2, 1], "g": [1, 2, 3]}}, xlabel="x", x=[-1.5, 0.0, 4.0]).axes
     assert [list(line.get_xdata()) for line in axis.get_lines()] == [[-1.5, 0.0, 4.0]] * 2
     assert axis.get_xlabel() == "x"
+    (axis,) = viz.curves({"f(x)": {"f": [1, 2]}}, x=[0.0, 1.0]).axes
+    assert len([tick for tick in axis.get_xticks() if 0 <= tick <= 1]) > 2
 
 
 def test_markers_of_a_panel_are_equally_far_apart_but_short_lines_have_all():

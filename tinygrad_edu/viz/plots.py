@@ -63,7 +63,8 @@ def curves(
             marked = every if len(numbers) > MARKED else 1
             axis.plot(places, numbers, dash, marker=marker, markevery=marked, markersize=4, color=color, label=name)
         axis.set(xlabel=xlabel, ylabel=quantity)
-        axis.xaxis.get_major_locator().set_params(integer=True, nbins=7)
+        if x is None:
+            axis.xaxis.get_major_locator().set_params(integer=True, nbins=7)
         axis.grid(color="#dddddd", linewidth=0.6)
     _legends_above(drawn, width)
     return drawn
