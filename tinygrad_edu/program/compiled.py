@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +10,9 @@ import numpy as np
 from tinygrad_edu.engine.storage import wrote
 from tinygrad_edu.engine.where import outside
 from tinygrad_edu.kernels.jit import jit_source
-from tinygrad_edu.program.emit_numba import emit
+from tinygrad_edu.program.body import Body
 from tinygrad_edu.program.instruction import Values
+from tinygrad_edu.program.passes import PASSES, emitted
 
 if TYPE_CHECKING:
     from tinygrad_edu.program.program import Program
@@ -26,14 +27,16 @@ class CompiledStep:
     source  -- the emitted code, as in the file `path`
     """
 
-    def __init__(self, program: Program, outputs: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, program: Program, outputs: Sequence[str] | None = None, passes: Collection[str] = PASSES
+    ) -> None:
         self.program = program
         known = program.outputs
         for name in outputs or ():
             if name not in known:
                 raise ValueError(f"the program has no output {name!r}, only {', '.join(known) or 'none'}")
-        self.outputs = {name: value for name, value in known.items() if outputs is None or name in outputs}
-        emission = emit(program.inputs, program.instructions, list(dict.fromkeys(self.outputs.values())))
+        chosen = {name: value for name, value in known.items() if outputs is None or name in outputs}
+        emission = emitted(Body(program.inputs, program.instructions, chosen), passes)
         self._function = jit_source("step", emission.text, emission.imports)
         self._arenas = [aligned(size, dtype) for dtype, size in emission.arenas.items()]
         arenas = dict(zip(emission.arenas, self._arenas, strict=True))
@@ -41,8 +44,7 @@ class CompiledStep:
             value: arenas[dtype][offset : offset + int(np.prod(shape))].reshape(shape).transpose(np.argsort(order))
             for value, (dtype, offset, shape, order) in emission.arrays.items()
         }
-        self._scalars = emission.scalars
-        self._dtypes = dtypes_of(program)
+        self.outputs, self._scalars = emission.outputs, emission.scalars
         head = "".join(f"{line}\n" for line in emission.imports)
         self.source = f"{head}\n\n{emission.text}"
 
@@ -59,7 +61,7 @@ class CompiledStep:
         for source in self.program.inputs:
             if source.assigned:
                 wrote(source.array, outside(2))
-        scalars = {v: np.asarray(n, self._dtypes[v]) for v, n in zip(self._scalars, numbers, strict=True)}
+        scalars = {v: np.asarray(n, dtype) for (v, dtype), n in zip(self._scalars.items(), numbers, strict=True)}
         arrays = {value: array.copy() for value, array in self._kept.items()}
         return Values({name: scalars[v] if v in scalars else arrays[v] for name, v in self.outputs.items()})
 
@@ -72,14 +74,6 @@ def argument(array: np.ndarray, assigned: bool) -> Any:
     if assigned:
         return array
     return array[()] if array.ndim == 0 else np.ascontiguousarray(array)
-
-
-def dtypes_of(program: Program) -> dict[str, np.dtype]:
-    """The dtype of every computed value."""
-    found: dict[str, np.dtype] = {}
-    for line in program.instructions:
-        found.update(zip(getattr(line, "outputs", ()), getattr(line, "dtypes", ()), strict=True))
-    return found
 
 
 def aligned(size: int, dtype: np.dtype, alignment: int = 64) -> np.ndarray:

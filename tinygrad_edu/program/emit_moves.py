@@ -155,7 +155,11 @@ def emit_random_bits(writer: Emitter, line: Instruction, given: list[Place]) -> 
     """The kernel fills the memory."""
     (key,) = given
     shape = line.shapes[0]
-    out = writer.result(line) if shape else writer.allocate(writer.temporary(line, "from"), (1,), line.dtypes[0])
+    out = (
+        writer.result(line)
+        if shape
+        else writer.allocate(writer.temporary(line.outputs[0], "from"), (1,), line.dtypes[0])
+    )
     flat = out.array if len(out.shape) == 1 else seen(str(out.array), (math.prod(shape),))
     writer.line(f"{writer.use('fill_random_bits')}({flat}, u64({key.at(())}))")
     return out if shape else fixed(out, 0, 0)

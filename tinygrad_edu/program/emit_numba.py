@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinygrad_edu.program import emit_moves, emit_reductions, emit_spatial  # noqa: F401 - they register their rules
+from tinygrad_edu.program.body import Body
 from tinygrad_edu.program.emitter import DTYPES, RULES, Emitter
+from tinygrad_edu.program.fusion import Unit
 from tinygrad_edu.program.instruction import Assign, Input, Instruction, Line
-from tinygrad_edu.program.places import Place, number, short, typed
-from tinygrad_edu.program.scalar import elementwise, working_dtype
-from tinygrad_edu.program.source import headings, shaped
+from tinygrad_edu.program.loops import emit_loop
+from tinygrad_edu.program.places import Place, short
+from tinygrad_edu.program.scalar import elementwise, literal, working_dtype
+from tinygrad_edu.program.source import shaped
+
+Home = tuple[np.dtype, int, tuple[int, ...], tuple[int, ...]]
+Plan = Callable[[Emitter, Sequence[str]], tuple[dict[str, int], dict[np.dtype, int]]]
+"""Gives each array its place in the arena of its dtype, and each arena its size; some names are of outputs."""
 
 
 @dataclass(frozen=True)
@@ -30,48 +37,61 @@ class Emission:
     text: str
     imports: list[str]
     arenas: dict[np.dtype, int]
-    arrays: dict[str, tuple[np.dtype, int, tuple[int, ...], tuple[int, ...]]]
-    scalars: list[str]
+    outputs: dict[str, str]
+    arrays: dict[str, Home]
+    scalars: dict[str, np.dtype]
 
 
-def emit(inputs: Sequence[Input], lines: Sequence[Line], outputs: Sequence[str]) -> Emission:
-    """The function of a program: its arguments are the inputs, then the arenas; `outputs` are the values to keep.
+def emit(body: Body, units: Sequence[Unit], plan: Plan) -> Emission:
+    """The function of a program: its arguments are the inputs, then the arenas; the values of the outputs are kept.
 
+    units  -- the lines, those that share a loop together;  plan: which memory arrays get in the arenas
     Raises NotImplementedError, naming the user's line, for a primitive that cannot be compiled.
     """
     writer = Emitter()
     writer.use("part", "tinygrad_edu.kernels.part")
-    for source in inputs:
+    for source in body.inputs:
         writer.input(source)
-    for line, above in zip(lines, headings(lines, ""), strict=True):
+    outputs = list(dict.fromkeys(body.outputs.values()))
+    for line in body.lines:
+        if isinstance(line, Instruction):
+            writer.dtypes.update(zip(line.outputs, line.dtypes, strict=True))
+    read = {name for unit in units for name in unit.read} | set(outputs)
+    for unit, above in zip(units, comments(units), strict=True):
         for comment in above:
-            writer.line(comment if comment.startswith("#") or not comment else f"# -- {comment}")
-        if isinstance(line, Assign):
-            writer.assign(line)
+            writer.line(comment)
+        if unit.space:
+            emit_loop(writer, unit.lines, read)
         else:
-            instruction(writer, line)
-            for value in line.outputs:
-                place = writer.places[value]
-                if value in outputs and place.shape and writer.names.get(value) not in writer.arrays:
-                    # Memory of its own, now: what it is a view of may be written later
-                    writer.places[value] = writer.copy(place, value, place.order)
-    arrays = {v: (*writer.arrays[writer.names[v]], writer.places[v].order) for v in outputs if writer.places[v].shape}
-    scalars = [v for v in outputs if v not in arrays]
-    return Emission(function(writer, inputs, scalars), imports(writer), writer.arenas, arrays, scalars)
+            single(writer, unit.lines[0])
+        for value in unit.made:
+            place = writer.places.get(value)
+            if value in outputs and place and place.shape and writer.names.get(value) not in writer.arrays:
+                # Memory of its own, now: what it is a view of may be written later
+                writer.places[value] = writer.copy(place, value, place.order)
+    offsets, arenas = plan(writer, [writer.names[v] for v in outputs if writer.places[v].shape])
+    scalars = {v: writer.dtypes[v] for v in outputs if not writer.places[v].shape}
+    arrays = {v: home(writer, v, offsets) for v in outputs if v not in scalars}
+    text = function(writer, body.inputs, list(scalars), offsets, arenas)
+    return Emission(text, imports(writer), arenas, body.outputs, arrays, scalars)
 
 
-def instruction(writer: Emitter, line: Instruction) -> None:
-    """The code of one instruction; none when the same was computed before."""
-    key = (line.op, repr(line.inputs), repr(line.static), *line.static.values())
-    if key in writer.computed:
-        writer.places.update(zip(line.outputs, writer.computed[key], strict=True))
+def home(
+    writer: Emitter, value: str, offsets: dict[str, int]
+) -> tuple[np.dtype, int, tuple[int, ...], tuple[int, ...]]:
+    """Where in the arenas a value is."""
+    name = writer.names[value]
+    dtype, shape = writer.arrays[name]
+    return dtype, offsets[name], shape, writer.places[value].order
+
+
+def single(writer: Emitter, line: Line) -> None:
+    """The code of one line that is no loop over its entries."""
+    if isinstance(line, Assign):
+        writer.assign(line)
         return
-    places = [writer.places[i] if isinstance(i, str) else number("", np.dtype(type(i))) for i in line.inputs]
-    dtype = working_dtype(line, places)
-    given = [p if isinstance(i, str) else literal(i, dtype) for p, i in zip(places, line.inputs, strict=True)]
-    for found in (*line.dtypes, *(p.dtype for p in given)):
-        if short(found) not in DTYPES:
-            raise writer.unsupported(line, f"dtype {found}")
+    dtype = working_dtype(writer, line)
+    given = [writer.places[i] if isinstance(i, str) else literal(i, dtype) for i in line.inputs]
     writer.letters = 0
     results: Any = RULES.get(line.op, elementwise)(writer, line, given)
     for value, place in zip(line.outputs, [results] if isinstance(results, Place) else results, strict=True):
@@ -82,27 +102,42 @@ def instruction(writer: Emitter, line: Instruction) -> None:
             writer.put(local, (), place.at(()), 0)
             place = local
         writer.places[value] = place
-    writer.computed[key] = [writer.places[value] for value in line.outputs]
 
 
-def literal(value: Any, dtype: np.dtype) -> Place:
-    """A number among the inputs."""
-    return number(typed(value, dtype), value.dtype if isinstance(value, np.generic) else dtype)
+def comments(units: Sequence[Unit]) -> Iterator[list[str]]:
+    """For each unit what to write above it: the phases, and the user's lines it comes from, where they change."""
+    before: list[str] = []
+    for unit in units:
+        phases = dict.fromkeys(line.phase for line in unit.lines)
+        places = dict.fromkeys((line.line or "an unknown line", line.layer) for line in unit.lines)
+        where = [f"# {text}{f'  [{chr(46).join(layer)}]' if layer else ''}" for text, layer in places]
+        above = [f"# -- {', '.join(phases)}", *where]
+        if above != before:
+            yield above[1:] if before[:1] == above[:1] else ["", *above]
+        else:
+            yield []
+        before = above
 
 
-def function(writer: Emitter, inputs: Sequence[Input], scalars: Sequence[str]) -> str:
+def function(
+    writer: Emitter,
+    inputs: Sequence[Input],
+    scalars: Sequence[str],
+    offsets: dict[str, int],
+    arenas: dict[np.dtype, int],
+) -> str:
     """The text of the function, with the workspace cut out of the arenas at its top."""
-    arguments = [writer.names[i.name] for i in inputs] + [f"arena_{short(d)}" for d in writer.arenas]
+    arguments = [writer.names[i.name] for i in inputs] + [f"arena_{short(d)}" for d in arenas]
     text = [f"def step({', '.join(arguments)}):", '    """A recorded computation.', ""]
     text += [f"    {i.name}: {shaped(i.dtype, i.shape)}" for i in inputs] + ['    """']
-    text += [*workspace(writer), *writer.body]
+    text += [*workspace(writer, offsets), *writer.body]
     text.append(f"    return ({' '.join(writer.places[s].at(()) + ',' for s in scalars)})")
     return "\n".join(text) + "\n"
 
 
-def workspace(writer: Emitter) -> list[str]:
+def workspace(writer: Emitter, offsets: dict[str, int]) -> list[str]:
     """The lines that cut out of the arenas what the body reads or writes, in the shapes it needs."""
-    found = {name: (f"arena_{short(dtype)}", offset, shape) for name, (dtype, offset, shape) in writer.arrays.items()}
+    found = {n: (f"arena_{short(dtype)}", offsets[n], shape) for n, (dtype, shape) in writer.arrays.items()}
     for name, (base, shape) in writer.views.items():
         memory, offset, _ = found.get(base, (base, 0, ()))
         found[name] = (memory, offset, shape)

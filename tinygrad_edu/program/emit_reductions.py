@@ -10,7 +10,7 @@ from tinygrad_edu.ops.reduce import count
 from tinygrad_edu.program.emit_moves import zeros
 from tinygrad_edu.program.emitter import Emitter, emits
 from tinygrad_edu.program.instruction import Instruction
-from tinygrad_edu.program.places import Place, broadcast, merged, reshaped, seen, short, typed
+from tinygrad_edu.program.places import Place, broadcast, reshaped, seen, short, typed
 
 
 @emits("sum")
@@ -60,7 +60,6 @@ def sum_over(writer: Emitter, line: Instruction, x: Place, axes: set[int], keepd
     if axes and order[-1] not in axes:
         out = zeros(writer, line)
         kept = reshaped(out, tuple(1 if i in axes else n for i, n in enumerate(x.shape))) or out
-        x, kept = merged([x, kept]) or [x, kept]
         indices, depth = writer.loops(x.shape, order=x.order)
         writer.line(f"{broadcast(kept, x.shape).at(indices)} += {x.at(indices)}", depth)
         return out

@@ -232,7 +232,7 @@ def row_results(writer: Emitter, line: Instruction, number: int) -> Place:
     """Memory for one number for each row; an array also when there is one row and no axis."""
     if line.shapes[number]:
         return writer.result(line, number=number)
-    return writer.allocate(writer.temporary(line, "row"), (1,), line.dtypes[number])
+    return writer.allocate(writer.temporary(line.outputs[0], "row"), (1,), line.dtypes[number])
 
 
 # padding

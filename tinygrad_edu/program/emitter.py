@@ -1,13 +1,12 @@
 """The writer of numba code: loops, memory for values, and what is known of where each value is.
 
-Temporaries lie in one arena per dtype, at constant offsets.  Views (transposes, slices, broadcasts) are no code at
+Temporaries lie in one arena per dtype, see `memory`.  Views (transposes, slices, broadcasts) are no code at
 all: what reads them does the index arithmetic.
 """
 
 from __future__ import annotations
 
 import ast
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.program.instruction import Assign, Input, Instruction
-from tinygrad_edu.program.places import RESHAPED, Place, merged, number, short, stored
+from tinygrad_edu.program.places import RESHAPED, Place, number, short, stored
 
-ALIGNMENT = 64
 LETTERS = ("i", "j", "k", "l", "m", "n")
 DTYPES = ("b8", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "f32", "f64")
 LOCALS = ("total", "top", "best", "entry", "size")
@@ -45,23 +43,22 @@ class Emitter:
 
     body    -- the lines of the function;  calls: the functions to import, with their modules
     names   -- value -> its name in the code;  places: value -> where its entries are
-    arenas  -- entries needed, by dtype;  arrays: name -> (dtype, offset, shape) of what lies in them
+    arrays  -- name -> (dtype, shape) of what lies in the arenas
     constants -- name -> source of arrays that are known now;  views: name -> (array, another shape)
-    makers  -- value -> the primitive it comes from
-    copies, computed -- what was copied or computed already -> where
+    makers  -- value -> the primitive it comes from;  dtypes: of all values and inputs
+    copies  -- what was copied already -> where
     """
 
     body: list[str] = field(default_factory=list)
     calls: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
-    arenas: dict[np.dtype, int] = field(default_factory=dict)
-    arrays: dict[str, tuple[np.dtype, int, tuple[int, ...]]] = field(default_factory=dict)
+    arrays: dict[str, tuple[np.dtype, tuple[int, ...]]] = field(default_factory=dict)
     constants: dict[str, str] = field(default_factory=dict)
     views: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
     makers: dict[str, str] = field(default_factory=dict)
     copies: dict[tuple[Any, ...], Place] = field(default_factory=dict)
-    computed: dict[tuple[Any, ...], list[Place]] = field(default_factory=dict)
+    dtypes: dict[str, np.dtype] = field(default_factory=dict)
     letters: int = 0
 
     def line(self, text: str, depth: int = 0) -> None:
@@ -102,6 +99,7 @@ class Emitter:
     def input(self, source: Input) -> None:
         """An argument: a number unless it is written or has axes."""
         name = self.name(source.name)
+        self.dtypes[source.name] = source.dtype
         if source.shape:
             place = stored(name, source.shape, source.dtype)
             in_place = source.assigned and not source.array.flags.c_contiguous
@@ -113,20 +111,24 @@ class Emitter:
         """Memory for a value, its axes in this order; a local variable for one without axes."""
         place = stored(self.name(value), shape, dtype, order or None)
         if place.memory is not None:
-            step = ALIGNMENT // dtype.itemsize
-            offset = self.arenas.get(dtype, 0)
-            self.arrays[place.memory] = (dtype, offset, tuple(shape[axis] for axis in place.order))
-            self.arenas[dtype] = offset + -(-max(math.prod(shape), 1) // step) * step
+            self.arrays[place.memory] = (dtype, tuple(shape[axis] for axis in place.order))
         return place
 
     def result(self, line: Instruction, order: Sequence[int] = (), number: int = 0) -> Place:
         """Memory for a result of an instruction, the only one if nothing else is said."""
         return self.allocate(line.outputs[number], line.shapes[number], line.dtypes[number], order)
 
-    def temporary(self, line: Instruction, what: str) -> str:
-        """A name for memory that an instruction needs besides its results; no value's name begins like it."""
-        names = [name for name in self.names if name.startswith(f"_{line.outputs[0]}_{what}")]
-        return f"_{line.outputs[0]}_{what}{len(names) or ''}"
+    def temporary(self, value: str, what: str) -> str:
+        """A name for memory that is needed besides a value; no value's name begins like it."""
+        names = [name for name in self.names if name.startswith(f"_{value}_{what}")]
+        return f"_{value}_{what}{len(names) or ''}"
+
+    def local(self, value: str, indices: Sequence[str]) -> str:
+        """A name for one entry of a value: `t3_ij`."""
+        name = f"{self.name(value)}_{''.join(i for i in indices if not i.isdigit())}"
+        while name in self.dtypes:
+            name += "_"
+        return name
 
     def constant(self, name: str, source: str) -> str:
         """An array known now, made where the code is loaded."""
@@ -153,16 +155,14 @@ class Emitter:
             return place
         key = (place.at([f"n{axis}" for axis in range(len(place.shape))]), place.shape, tuple(order))
         if key not in self.copies:
-            self.copies[key] = self.copy(place, self.temporary(line, "from"), order)
+            self.copies[key] = self.copy(place, self.temporary(line.outputs[0], "from"), order)
         return self.copies[key]
 
     def assign(self, line: Assign) -> None:
-        """The code of an assignment."""
-        self.letters = 0
-        places = [self.places[line.target], self.places[line.value]]
-        target, value = merged(places) or places
-        indices, depth = self.loops(target.shape, order=target.order)
-        self.line(f"{target.at(indices)} = {value.at(indices)}", depth)
+        """The code of the assignment of a number; what has axes is written as a loop, see `loops`."""
+        target = self.places[line.target]
+        if not target.shape:
+            self.line(f"{target.at(())} = {self.places[line.value].at(())}")
 
     def unsupported(self, line: Instruction, what: str = "") -> NotImplementedError:
         """Cannot be compiled, and the way out."""

@@ -141,6 +141,8 @@ def fixed(place: Place, axis: int, index: int) -> Place:
 
 def reshaped(place: Place, shape: tuple[int, ...]) -> Place | None:
     """In another shape; None when that takes a copy."""
+    if shape == place.shape:
+        return place
     old, new = ([axis for axis, n in enumerate(s) if n != 1] for s in (place.shape, shape))
     if [place.shape[axis] for axis in old] == [shape[axis] for axis in new]:
 
@@ -158,27 +160,37 @@ def reshaped(place: Place, shape: tuple[int, ...]) -> Place | None:
     return None if place.array is None else stored(seen(place.array, shape), shape, place.dtype)
 
 
-def merged(places: Sequence[Place]) -> list[Place] | None:
-    """The places with neighbouring axes as one: fewer and longer loops; None where there are none or no memory.
+def merged(
+    shape: tuple[int, ...], order: Sequence[int], places: Sequence[Place]
+) -> tuple[tuple[int, ...], list[Place]] | None:
+    """Neighbouring axes as one, for fewer and longer loops: the sizes left, and the places in that shape.
 
-    The others are broadcast to the first, whose order in memory theirs must be; the axes come in that order.
+    The places are broadcast to the shape. None where one of them has no memory, or in another order than this, and
+    where there is one entry.
     """
-    first = places[0]
-    if 0 in first.shape or not first.order:
+    if 0 in shape or not order:
         return None
-    lead = len(first.shape)
+    lead = len(shape)
     wide = [reshaped(p, (1,) * (lead - len(p.shape)) + p.shape) or p if p.shape else p for p in map(plain, places)]
-    if any(p.shape and p.laid_out(first.order) is None for p in wide):
+    if any(p.shape and p.laid_out(order) is None for p in wide):
         return None
-    real = [axis for axis in first.order if first.shape[axis] != 1]
     groups: list[list[int]] = []
-    for axis in real:
+    for axis in (axis for axis in order if shape[axis] != 1):
         together = groups and all((p.shape[axis] == 1) == (p.shape[groups[-1][-1]] == 1) for p in wide if p.shape)
         groups = [*groups[:-1], [*groups[-1], axis]] if together else [*groups, [axis]]
-    if len(groups) in (0, len(first.shape)):
+    if not groups:
         return None
-    shapes = [tuple(math.prod(p.shape[axis] for axis in group) for group in groups) if p.shape else () for p in wide]
-    return [stored(seen(p.memory, s), s, p.dtype) if p.memory else p for p, s in zip(wide, shapes, strict=True)]
+    sizes = [tuple(math.prod(p.shape[axis] for axis in group) for group in groups) if p.shape else () for p in wide]
+    found = [resized(p, size) for p, size in zip(wide, sizes, strict=True)]
+    return tuple(math.prod(shape[axis] for axis in group) for group in groups), found
+
+
+def resized(place: Place, shape: tuple[int, ...]) -> Place:
+    """The memory of a place as a row-major array of another shape; a number as it is."""
+    if place.memory is None or not shape:
+        return place
+    same = shape == tuple(place.shape[axis] for axis in place.order)
+    return stored(place.memory if same else seen(place.memory, shape), shape, place.dtype)
 
 
 def plain(place: Place) -> Place:

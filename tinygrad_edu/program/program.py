@@ -97,16 +97,19 @@ class Program:
                 values.update(zip(line.outputs, results, strict=True))
         return Values({name: values[value] for name, value in self.outputs.items()})
 
-    def compile(self, outputs: Any = None) -> CompiledStep:
-        """One numba function that does the whole step, with the same numbers.
+    def compile(self, outputs: Any = None, passes: Any = None) -> CompiledStep:
+        """One numba function that does the whole step, with the same numbers but for roundings.
 
-        outputs -- the names of the outputs to give back, all when left out.  Raises NotImplementedError, naming the
-        line, for a primitive that cannot be compiled.
+        outputs -- the names of the outputs to give back, all when left out.  What only the others need is not computed
+        passes  -- what to do to the program first, of `program.passes.PASSES`; everything when left out
+
+        Raises NotImplementedError, naming the line, for a primitive that cannot be compiled.
         """
         from tinygrad_edu.program.compiled import CompiledStep
+        from tinygrad_edu.program.passes import PASSES
 
         self.ready()
-        return CompiledStep(self, outputs)
+        return CompiledStep(self, outputs, PASSES if passes is None else passes)
 
     def input(self, name: str) -> Input:
         """The input of a name; KeyError when there is none."""

@@ -1,9 +1,9 @@
-"""Elementwise primitives: the return expression of the forward, on one entry, inside loops over the result."""
+"""Elementwise primitives: the return expression of the forward, on one entry."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,37 +11,61 @@ import numpy as np
 from tinygrad_edu import kernels
 from tinygrad_edu.engine.expression import INFIX, Substitution, parsed, return_expression
 from tinygrad_edu.engine.primitive import Primitive
-from tinygrad_edu.program.emitter import Emitter, emits
+from tinygrad_edu.program.emitter import DTYPES, Emitter
 from tinygrad_edu.program.instruction import Instruction
-from tinygrad_edu.program.places import Place, broadcast, merged, short, typed
+from tinygrad_edu.program.places import Place, number, short, typed
 
 FORWARDS = {"where": "x if c else y", "erf": "math.erf(x)"}
 """Where the forward's own expression is for arrays only."""
 
+Entry = tuple[ast.expr, tuple[str, ...]]
+"""An expression, and the names in it that stand for the operands."""
+
 
 def elementwise(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
-    """One loop nest over the result."""
-    primitive = line.primitive
-    tree = scalar_expression(writer, primitive, working_dtype(line, given))
-    if tree is None or not isinstance(primitive.domain, tuple) or len(line.outputs) != 1:
-        raise writer.unsupported(line)
-    return nest(writer, line, given, lambda entries: unparsed(tree, dict(zip(primitive.inputs, entries, strict=True))))
-
-
-def nest(writer: Emitter, line: Instruction, given: list[Place], expression: Callable[[list[str]], str]) -> Place:
-    """Loops over the result, in the order of the first operand, with the expression of the operands' entries inside."""
-    out = writer.result(line, next((p.order for p in given if p.shape == line.shapes[0] and p.order), ()))
-    target, *operands = merged([out, *given]) or [out, *given]
-    indices, depth = writer.loops(target.shape, order=target.order)
-    entries = [broadcast(place, target.shape).at(indices) for place in operands]
-    writer.put(target, indices, expression(entries), depth)
+    """A number; what has axes is written as a loop, see `loops`, unless it has no entries."""
+    out = writer.result(line)
+    if not out.shape:
+        writer.put(out, (), unparsed(entry_of(writer, line), [place.at(()) for place in given]), 0)
     return out
 
 
-def working_dtype(line: Instruction, given: list[Place]) -> np.dtype:
-    """The dtype the arithmetic is done in: that of the operands, masks aside."""
-    dtypes = [p.dtype for p, i in zip(given, line.inputs, strict=True) if isinstance(i, str) and p.dtype != bool]
-    return np.result_type(*dtypes) if dtypes else line.dtypes[0]
+def entry_of(writer: Emitter, line: Instruction) -> Entry:
+    """How one entry of the result of an elementwise instruction is computed."""
+    dtype = working_dtype(writer, line)
+    if line.op in MOVES:
+        return parsed(MOVES[line.op](line.dtypes[0])), ("x",)
+    primitive = line.primitive
+    tree = scalar_expression(writer, primitive, dtype)
+    if tree is None or not isinstance(primitive.domain, tuple) or len(line.outputs) != 1:
+        raise writer.unsupported(line)
+    return tree, tuple(primitive.inputs)
+
+
+def number_in(dtype: np.dtype) -> str:
+    """Numbers in another dtype; as a boolean, whether they are not zero."""
+    return "x != 0" if dtype.kind == "b" else f"{short(dtype)}(x)"
+
+
+MOVES: dict[str, Callable[[np.dtype], str]] = {"cast": number_in, "astype": number_in, "copy": lambda _: "x"}
+
+
+def literal(value: Any, dtype: np.dtype) -> Place:
+    """A number among the inputs."""
+    return number(typed(value, dtype), value.dtype if isinstance(value, np.generic) else dtype)
+
+
+def working_dtype(writer: Emitter, line: Instruction) -> np.dtype:
+    """The dtype the arithmetic is done in: that of the operands, masks aside.
+
+    Raises NotImplementedError for dtypes that numba has no numbers of.
+    """
+    given = [writer.dtypes[name] for name in line.names]
+    for dtype in (*line.dtypes, *given):
+        if short(dtype) not in DTYPES:
+            raise writer.unsupported(line, f"dtype {dtype}")
+    numbers = [dtype for dtype in given if dtype.kind != "b"]
+    return np.result_type(*numbers) if numbers else line.dtypes[0]
 
 
 def scalar_expression(writer: Emitter, primitive: Primitive, dtype: np.dtype) -> ast.expr | None:
@@ -95,22 +119,22 @@ class ForOneEntry(ast.NodeTransformer):
         return node
 
 
-def unparsed(tree: ast.expr, entries: dict[str, str]) -> str:
+def unparsed(entry: Entry, operands: Sequence[str]) -> str:
     """The expression with the operands' entries in place."""
-    copied = parsed(ast.unparse(tree))
-    return ast.unparse(Substitution({name: parsed(text) for name, text in entries.items()}).visit(copied))
+    tree, names = entry
+    trees = {name: parsed(text) for name, text in zip(names, operands, strict=True)}
+    return ast.unparse(Substitution(trees).visit(parsed(ast.unparse(tree))))
 
 
-@emits("cast", "astype")
-def emit_cast(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
-    """Numbers in another dtype; as a boolean, whether they are not zero."""
-    dtype = line.dtypes[0]
-    if dtype.kind == "b":
-        return nest(writer, line, given, lambda entries: f"{entries[0]} != 0")
-    return nest(writer, line, given, lambda entries: f"{short(dtype)}({entries[0]})")
+def uses_of(entry: Entry) -> list[int]:
+    """How often each operand occurs in the expression."""
+    tree, names = entry
+    return [sum(isinstance(node, ast.Name) and node.id == name for node in ast.walk(tree)) for name in names]
 
 
-@emits("copy")
-def emit_copy(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
-    """The same numbers."""
-    return nest(writer, line, given, lambda entries: entries[0])
+def rounded(text: str, entry: Entry, dtype: np.dtype) -> str:
+    """The expression in the dtype of the result, also where numba would compute in a wider one."""
+    wider = any(isinstance(node, (ast.Pow, ast.FloorDiv, ast.Mod, ast.Attribute)) for node in ast.walk(entry[0]))
+    if dtype in (np.float64, np.int64, np.bool_) or (dtype == np.float32 and not wider):
+        return text
+    return f"{short(dtype)}({text})"
