@@ -5,15 +5,13 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-import numpy as np
-
 import tinygrad_edu as tg
-from demos.report import Report, chart
-from tinygrad_edu import explain, ops, viz
-from tinygrad_edu.engine.domain import real
+from demos.report import Report
+from demos.swish import at_zero, by_differences, define, flipped
+from tinygrad_edu import explain, viz
+from tinygrad_edu.autograd.functional import vjp
 from tinygrad_edu.engine.primitive import registry
 from tinygrad_edu.testing import GradientError, check, grade_tests
-from tinygrad_edu.viz import plots
 
 SECONDS = 10
 
@@ -21,45 +19,15 @@ TASK = """
 Swish, x σ(βx), with a slope for x and one for β (Ramachandran, Zoph and Le, 2017). The forward takes arrays; each slope
 is an expression in the inputs and the output z, and is all there is to write: what follows is read from it.
 """
+DRAWN = ("The graph of a loss made with the new operation, with the slope on each arrow and the gradients in red. The "
+         "drawing needs nothing that is not written above: it reads the same two slopes.")  # fmt: skip
+CURVES = ("Swish for three values of β, and its slope for x as the engine computes it. It lies between x/2 (β small) "
+          "and ReLU (β large), and is smooth where ReLU has a kink.")  # fmt: skip
 GRADES = """
 A test is worth as much as the mistakes it notices. The kit makes wrong versions of the two slopes, each a mistake
 somebody could make, and runs tests against them: one that looks at x = 0 only, one that takes differences at one point,
 and `check` itself.
 """
-
-
-def define(wrong: bool = False) -> Any:
-    """Register swish; `wrong`: with the sign of its slope for β flipped."""
-
-    @tg.primitive(domain=(real, real), text="swish({x}, {beta})", latex=r"\mathrm{{swish}}({x}, {beta})")
-    def swish(x: Any, beta: Any) -> Any:
-        """x σ(βx)."""
-        return x / (1 + np.exp(-beta * x))
-
-    swish.slope(x=lambda x, beta, z: ops.sigmoid(beta * x) + beta * z * (1 - ops.sigmoid(beta * x)))
-    if wrong:
-        swish.slope(beta=lambda x, beta, z: -x * z * (1 - ops.sigmoid(beta * x)))
-    else:
-        swish.slope(beta=lambda x, beta, z: x * z * (1 - ops.sigmoid(beta * x)))
-    return swish
-
-
-def at_zero(swish: Any) -> None:
-    """The slope of swish at 0 is 1/2."""
-    x = tg.zeros(3, requires_grad=True)
-    swish(x, tg.tensor(1.0)).sum().backward()
-    assert np.allclose(x.grad.numpy(), 0.5)
-
-
-def by_differences(swish: Any) -> None:
-    """Both slopes at one point, against central differences."""
-    x, beta = (tg.tensor(v, dtype=tg.float64, requires_grad=True) for v in (0.7, 1.3))
-    swish(x, beta).backward()
-    h = 1e-6
-    for leaf, dx, dbeta in ((x, h, 0), (beta, 0, h)):
-        with tg.no_grad():
-            slope = (swish(x + dx, beta + dbeta) - swish(x - dx, beta - dbeta)) / (2 * h)
-        assert abs(slope.item() - leaf.grad.item()) < 1e-8
 
 
 def run(report: Report) -> None:
@@ -81,7 +49,7 @@ def checked(report: Report) -> None:
     report.bar("largest error measured", found.error, at_most=1e-12)
     report.text("The same with a flipped sign in the slope for β:")
     try:
-        check(define(wrong=True))
+        check(flipped())
         said = ""
     except GradientError as error:
         said = str(error)
@@ -109,19 +77,12 @@ def shown(report: Report, swish: Any) -> None:
     y = swish(x, beta)
     loss = (y**2).mean()
     report.pre(str(explain.worked(loss)))
-    drawing = viz.graph(loss, derivatives=True)
-    report.figure("my_own_op", drawing, "Drawn, with the slope on each arrow and the gradients in red.", fit=False)
-    wide = tg.linspace(-6, 6, 241)
-    figure, axis = chart("x", "swish(x, β) and, thinner, its slope")
-    for b, (dash, marker, color) in zip((0.3, 1.0, 4.0), plots.LINES, strict=False):
-        points = wide.clone().requires_grad_()
-        value = swish(points, b)
-        (slope,) = tg.autograd.grad(value.sum(), points)
-        style = {"color": color, "marker": marker, "markevery": 30, "markersize": 4}
-        axis.plot(wide.numpy(), value.detach().numpy(), dash, label=f"β = {b:g}", **style)
-        axis.plot(wide.numpy(), slope.numpy(), dash, linewidth=0.7, **style)
-    axis.legend(frameon=False)
-    report.figure("my_own_op_curves", figure, "Between x/2 (β small) and ReLU (β large).")
+    report.figure("my_own_op", viz.graph(loss, derivatives=True), DRAWN, fit=False)
+    wide, betas = tg.linspace(-6, 6, 241), {f"β = {b:g}": b for b in (0.3, 1.0, 4.0)}
+    values = {name: swish(wide, b).numpy() for name, b in betas.items()}
+    slopes = {name: vjp(lambda x, b=b: swish(x, b).sum(), wide)[1].numpy() for name, b in betas.items()}
+    curves = viz.curves({"swish(x, β)": values, "its slope for x": slopes}, xlabel="x", x=wide.numpy())
+    report.figure("my_own_op_curves", curves, CURVES)
 
     report.heading("Recorded")
     report.text("A step with it is a program like any other: forward, backward, update.")

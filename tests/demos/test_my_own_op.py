@@ -1,6 +1,6 @@
 """An operation of one's own: what the kit says of it, and that the engine is left as it was."""
 
-from demos import my_own_op
+from demos import swish
 from tinygrad_edu.engine.primitive import registry
 
 
@@ -23,10 +23,10 @@ def test_the_engine_is_left_as_it_was(ran):
 
 def test_the_tests_fail_with_the_wrong_slope():
     try:
-        right, wrong = my_own_op.define(), my_own_op.define(wrong=True)
-        my_own_op.at_zero(wrong)
-        my_own_op.by_differences(right)
-        assert not passes(my_own_op.by_differences, wrong)
+        right, wrong = swish.define(), swish.flipped()
+        swish.at_zero(wrong)
+        swish.by_differences(right)
+        assert not passes(swish.by_differences, wrong)
     finally:
         registry.pop("swish", None)
 
