@@ -1,7 +1,8 @@
 """The most memory that training needs: weights, activations, gradients and whatever else five steps allocate.
 
-Each measurement is a process of its own, in which the same training ran before, so that libraries are loaded and
-kernels compiled. Linux only, which lets a process start its peak anew.
+Ours and PyTorch's are measured in the same way. Each measurement is a process of its own, in which the same training
+ran before, so that libraries are loaded and kernels compiled; then the process starts its peak anew, which Linux only
+lets it do. Malloc gives memory back, as it does by default.
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
+from statistics import median
 from typing import Any
 
-from tqdm import tqdm
+import tinygrad_edu as tg
+from benchmarks.machine import KEEP_MEMORY, ROOT
+from benchmarks.networks import MLPS, TITLES
+from benchmarks.steps import NOT_INSTALLED
+from benchmarks.timing import optional, progress, show_absent, show_table
 
-from benchmarks.timing import KEEP_MEMORY, optional, show_table
-
-ROOT = Path(__file__).parent.parent
 NAMES = ("c", "d1", "d2", "e")
+PROCESSES = 3
+# By name: the module and the memory order
+PEERS = {"ours": ("tinygrad_edu", "NCHW"), "torch NCHW": ("torch", "NCHW"), "torch NHWC": ("torch", "NHWC")}
 SCRIPT = """
 import ctypes, gc
 import {module} as lib
@@ -31,8 +36,7 @@ def train():
     for _ in range(5):
         training.step()
 
-if lib.__name__ == "torch":
-    lib.set_num_threads(1)
+lib.set_num_threads({threads})
 train()
 gc.collect()
 ctypes.CDLL(None).malloc_trim(0)
@@ -46,27 +50,36 @@ Records = list[dict[str, Any]]
 
 
 def run(rounds: int) -> Records:
-    """Print the table; the numbers as records. Memory does not vary as times do: `rounds` has no effect."""
+    """Print the table; the numbers as records. Memory does not vary as times do: three processes, whatever `rounds`."""
     if sys.platform != "linux":
         print("memory: only Linux lets a process start its peak anew")
         return []
-    peers = {"ours": ("tinygrad_edu", "NCHW")}
-    if optional("torch") is not None:
-        peers |= {"torch NCHW": ("torch", "NCHW"), "torch NHWC": ("torch", "NHWC")}
-    records: Records = []
-    for name in tqdm(NAMES, desc="memory", leave=False):
-        for peer, (module, layout) in peers.items():
-            if not (name == "c" and layout == "NHWC"):
-                found = megabytes(module, name, layout)
-                records.append({"benchmark": "memory", "line": f"({name}) SGD", "name": peer, "MiB": found})
-    rows = [[r["line"], r["name"], f"{r['MiB']:.1f}"] for r in records]
-    show_table("peak of five training steps above what was held before them", ["", "", "MiB"], rows)
-    return records
+    absent = {"torch": NOT_INSTALLED} if optional("torch") is None else {}
+    peers = [peer for peer, (module, _) in PEERS.items() if module not in absent]
+    jobs = [(name, peer) for name in NAMES for peer in peers if not (name in MLPS and peer == "torch NHWC")]
+    found: dict[tuple[str, str], list[float]] = {job: [] for job in jobs}
+    for job in progress(jobs * PROCESSES, "memory"):
+        name, peer = job
+        found[job].append(megabytes(*PEERS[peer], name))
+    records = [record(name, peer, found) for name, peer in jobs]
+    rows = [[r["title"], r["name"], f"{r['MiB']:.1f}", f"{r['spread']:.1f}", f"{r['ratio']:.2f}"] for r in records]
+    head = ["", "", "MiB", "range", "this / ours"]
+    show_table("peak of five training steps, weights included, above what the process held before them", head, rows)
+    show_absent(absent)
+    return records + [{"benchmark": "memory", "line": "all", "name": n, "absent": why} for n, why in absent.items()]
 
 
-def megabytes(module: str, name: str, layout: str) -> float:
+def record(name: str, peer: str, found: dict[tuple[str, str], list[float]]) -> dict[str, Any]:
+    """The measurements of one peer."""
+    sizes, ours = found[name, peer], median(found[name, "ours"])
+    line = {"benchmark": "memory", "line": f"({name}) SGD", "title": f"({name}) {TITLES[name]}", "name": peer}
+    return line | {"MiB": median(sizes), "spread": max(sizes) - min(sizes), "ratio": median(sizes) / ours}
+
+
+def megabytes(module: str, layout: str, name: str) -> float:
     """What the script prints, in a process of its own whose malloc gives memory back."""
     environment = {k: v for k, v in os.environ.items() if k not in KEEP_MEMORY} | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", SCRIPT.format(module=module, name=name, layout=layout)]
+    script = SCRIPT.format(module=module, layout=layout, name=name, threads=tg.get_num_threads())
+    command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
     return float(done.stdout)

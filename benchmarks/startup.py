@@ -9,15 +9,12 @@ import os
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tqdm import tqdm
+from benchmarks.machine import ROOT
+from benchmarks.timing import optional, progress, show_table
 
-from benchmarks.timing import optional, show_table
-
-ROOT = Path(__file__).parent.parent
 IMPORT = """
 import time
 start = time.perf_counter()
@@ -42,7 +39,7 @@ def run(rounds: int) -> Records:
     modules = ["numpy", "tinygrad_edu", *(["torch"] if optional("torch") is not None else [])]
     lines: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for turn in tqdm(range(count), desc="startup", leave=False):
+        for turn in progress(range(count), "startup"):
             for module in modules:
                 lines.setdefault(f"import {module}", []).append(seconds(IMPORT, module))
             cache = {"TINYGRAD_EDU_CACHE": f"{folder}/{turn}", "TINYGRAD_EDU_QUIET": "1"}

@@ -1,4 +1,4 @@
-"""What the benchmarks have in common: honest surroundings, interleaved rounds, medians with their spread, tables.
+"""What the benchmarks have in common: interleaved rounds, medians with their spread, equal results, tables.
 
 Candidates take turns in one process, so that whatever else the machine does falls on all of them. A ratio is a peer's
 time divided by ours: above 1 we are faster.
@@ -6,10 +6,8 @@ time divided by ours: above 1 we are faster.
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
-import platform
-import sys
+import gc
+import importlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +15,9 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 import tinygrad_edu as tg
-
-# Variables that slow NumPy's BLAS down, where somebody set them: nobody shall be flattered by that.
-PINS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-# glibc hands large arrays back to the system at once, and every page of the next one costs a fault, for all alike.
-KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "2000000000"}
-PEERS = ("numpy", "numba", "torch", "jax", "mygrad", "autograd", "micrograd")
 
 
 @dataclass
@@ -44,80 +37,28 @@ class Timing:
         return float(high - low) / 2 / self.median
 
 
-def fair_surroundings() -> list[str]:
-    """Run the command again without `PINS` and with `KEEP_MEMORY`, unless it is so already; what was unset.
-
-    Both are read when a process starts, so setting them here would come too late.
-    """
-    pinned = [name for name in PINS if name in os.environ]
-    if pinned or any(os.environ.get(name) != value for name, value in KEEP_MEMORY.items()):
-        environment = {name: value for name, value in os.environ.items() if name not in PINS}
-        environment |= KEEP_MEMORY | {"BENCHMARKS_UNPINNED": " ".join(pinned)}
-        sys.stdout.flush()
-        os.execve(sys.executable, [sys.executable, "-m", "benchmarks", *sys.argv[1:]], environment)
-    return os.environ.get("BENCHMARKS_UNPINNED", "").split()
-
-
-def begin() -> None:
-    """Honest surroundings and one thread for everybody; prints what a reader has to know of the machine."""
-    unset = fair_surroundings()
-    use_threads(1)
-    for name, text in describe(1, unset).items():
-        print(f"{name}: {text}")
-
-
-def use_threads(count: int) -> None:
-    """Let ourselves, BLAS and PyTorch use so many threads."""
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(count)
-    tg.set_num_threads(count)
-    torch = optional("torch")
-    if torch is not None:
-        torch.set_num_threads(count)
-
-
 def optional(name: str) -> Any:
-    """A peer, or None where it is not installed."""
+    """A peer, or None where it is not installed. A mere folder of that name on the path is no library."""
     try:
-        return importlib.import_module(name)
+        module = importlib.import_module(name)
     except ModuleNotFoundError:
         return None
-
-
-def describe(threads: int, unset: Sequence[str] = ()) -> dict[str, str]:
-    """Machine, versions, threads and BLAS, as text."""
-    import llvmlite.binding as llvm
-    from threadpoolctl import threadpool_info
-
-    features = llvm.get_host_cpu_features()
-    vectors = [name for name in ("avx512f", "avx2", "fma", "neon") if features.get(name)]
-    blas = [f"{i['internal_api']} {i.get('version')} {i.get('architecture', '')}".strip() for i in threadpool_info()]
-    return {
-        "machine": f"{platform.machine()}, {llvm.get_host_cpu_name()}, {os.cpu_count()} cores, {' '.join(vectors)}",
-        "versions": ", ".join(f"{name} {v}" for name in PEERS if (v := _version(name))),
-        "threads": f"{threads}; pools: {', '.join(blas)}",
-        "environment": f"BLAS not pinned{f' (unset: {chr(32).join(unset)})' if unset else ''}; malloc keeps memory",
-    }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    return module if getattr(module, "__file__", None) else None
 
 
 def interleave(
     candidates: Mapping[str, Callable[[], Any]],
     rounds: int,
     least: float = 2e-3,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] | None = None,
+    title: str = "",
 ) -> dict[str, Timing]:
     """Time the candidates in turns. A round calls each so often that it takes `least` seconds, in another order.
 
-    With time.thread_time as clock, work on one thread is not charged for the turns of other programs on its core.
+    Without a clock it is `fair_clock`'s. Garbage is collected between the turns, so that nobody clears up after
+    another; what a candidate's own calls set off is charged to it. With a title, a bar shows the progress.
     """
+    clock = clock or fair_clock()
     repeats = {}
     for name, call in candidates.items():
         call()
@@ -125,10 +66,29 @@ def interleave(
         repeats[name] = max(1, round(least / max(once, 1e-9)))
     found: dict[str, list[float]] = {name: [] for name in candidates}
     names = list(candidates)
-    for turn in range(rounds):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            found[name].append(_elapsed(candidates[name], repeats[name], clock) / repeats[name])
+    gc.collect()
+    gc.freeze()
+    try:
+        for turn in progress(range(rounds), title):
+            for name in names[turn % len(names) :] + names[: turn % len(names)]:
+                gc.collect()
+                found[name].append(_elapsed(candidates[name], repeats[name], clock) / repeats[name])
+    finally:
+        gc.unfreeze()
     return {name: Timing(seconds) for name, seconds in found.items()}
+
+
+def fair_clock() -> Callable[[], float]:
+    """With one thread the time this process computed, so that the turns of other programs on its core do not count.
+
+    It counts for all threads, as XLA computes on one of its own. With more threads it is the clock on the wall.
+    """
+    return time.process_time if tg.get_num_threads() == 1 else time.perf_counter
+
+
+def progress(turns: Any, title: str) -> Any:
+    """The turns with a bar, where a terminal shows it and there is a title."""
+    return tqdm(turns, desc=title, leave=False, disable=None if title else True)
 
 
 def _elapsed(call: Callable[[], Any], count: int, clock: Callable[[], float]) -> float:
@@ -160,3 +120,9 @@ def show_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -
             cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
         ]
         print("  " + "  ".join(cells))
+
+
+def show_absent(absent: Mapping[str, str]) -> None:
+    """Name who was not measured, and why, a line each."""
+    for name, reason in absent.items():
+        print(f"  not measured: {name}: {reason}")
