@@ -1,7 +1,7 @@
-"""Linear layers: a matrix product with the bias added while the rows are at hand, and its three gradients in one call.
+"""Linear layers: a matrix product with the bias added to it, and its three gradients.
 
-The product is that of `linalg`: its loops, or NumPy's BLAS where that is faster. Either way a layer is one call of
-compiled code or two, which for small layers matters more than the arithmetic.
+A small layer is one call of compiled code in each direction, which matters more there than the arithmetic. A large one
+takes its products from `matmul`, which knows about BLAS and threads.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from .jit import jit
-from .linalg import blas_is_faster, gemm, gemm_nt
+from .linalg import gemm, gemm_nt, matmul
 from .registry import Array, fresh, in_c_order, kernel, same_float
 
 Needs = tuple[bool, bool, bool]
+# Up to so many multiply-adds in a product: less than it takes to be worth a thread.
+SMALL = 1 << 22
 NOTHING = {np.dtype(d): np.empty((0, 0), d) for d in (np.float32, np.float64)}
 
 
@@ -31,14 +33,13 @@ def linear(x: Array, weight: Array, bias: Array) -> Array:
 
 @linear.numba
 def _(x: Array, weight: Array, bias: Array) -> Array:
-    (rows, depth), columns = x.shape, weight.shape[0]
     if not same_float(x, weight) or not same_float(weight, bias):
         return linear.reference(x, weight, bias)
-    if blas_is_faster(rows, depth, columns, True):
-        out = np.matmul(x, weight.T)
+    if len(x) * weight.size > SMALL:
+        out = matmul(x, weight.T)
         add_rows(out, in_c_order(bias))
         return out
-    out = np.empty((rows, columns), x.dtype)
+    out = np.empty((len(x), len(weight)), x.dtype)
     linear_loop(in_c_order(x), in_c_order(weight), in_c_order(bias), out)
     return out
 
@@ -80,19 +81,15 @@ def linear_grad(g: Array, x: Array, weight: Array, needs: Needs = (True, True, T
 def _(g: Array, x: Array, weight: Array, needs: Needs = (True, True, True)) -> Any:
     if not same_float(x, weight) or not same_float(x, g):
         return linear_grad.reference(g, x, weight, needs)
-    (rows, columns), depth = g.shape, x.shape[1]
-    by_loop = needs[0] and not blas_is_faster(rows, columns, depth, False)
-    dw_by_loop = needs[1] and not blas_is_faster(columns, rows, depth, False)
-    nothing = NOTHING[g.dtype]
-    g = in_c_order(g)
-    dx = np.empty((rows, depth), g.dtype) if by_loop else nothing
-    dw = np.empty((columns, depth), g.dtype) if dw_by_loop else nothing
-    db = np.empty(columns, g.dtype)
-    linear_grad_loop(g, in_c_order(x), in_c_order(weight), by_loop, dw_by_loop, dx, dw, db)
-    if needs[0] and not by_loop:
-        dx = np.matmul(g, weight)
-    if needs[1] and not dw_by_loop:
-        dw = np.matmul(g.T, x)
+    small, nothing = len(g) * weight.size <= SMALL, NOTHING[g.dtype]
+    g, x, weight = in_c_order(g), in_c_order(x), in_c_order(weight)
+    dx = np.empty(x.shape, g.dtype) if small and needs[0] else nothing
+    dw = np.empty(weight.shape, g.dtype) if small and needs[1] else nothing
+    db = np.empty(len(weight), g.dtype)
+    linear_grad_loop(g, x, weight, small and needs[0], small and needs[1], dx, dw, db)
+    if not small:
+        dx = matmul(g, weight) if needs[0] else dx
+        dw = matmul(g.T, x) if needs[1] else dw
     return dx if needs[0] else None, dw if needs[1] else None, db if needs[2] else None
 
 

@@ -212,6 +212,38 @@ def store_sums(typing: Any, tile: Any, out: Any, at: Any, stride: Any, count: An
 
 
 @intrinsic
+def transpose(typing: Any, a: Any, at: Any, stride: Any, out: Any, there: Any, apart: Any) -> Any:
+    """out[there + c * apart + r] = a[at + r * stride + c] for as many rows and columns as a vector has lanes.
+
+    First halves of rows change places with halves of the rows half a block below, then quarters, and so on.
+    """
+
+    def write(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        a_value, at, stride, out_value, there, apart = args
+        shape, place = shape_of(a, 1, 1), place_of(shape_of(a, 1, 1))
+        size = shape.lanes
+        source, target = pointer(context, builder, a, a_value, at), pointer(context, builder, out, out_value, there)
+
+        def row(start: Any, i: int, step: Any) -> Any:
+            return builder.bitcast(builder.gep(start, [builder.mul(number(i), step)]), place)
+
+        rows = [builder.load(row(source, i, stride), align=alignment(shape)) for i in range(size)]
+        part = size // 2
+        while part:
+            for i in (i for i in range(size) if not i & part):
+                upper, lower = rows[i], rows[i + part]
+                for k, first in ((i, 0), (i + part, part)):
+                    order = [n + first if not n & part else n + first - part + size for n in range(size)]
+                    rows[k] = builder.shuffle_vector(upper, lower, ir.Constant(ir.VectorType(INT32, size), order))
+            part //= 2
+        for i, value in enumerate(rows):
+            builder.store(value, row(target, i, apart), align=alignment(shape))
+        return context.get_dummy_value()
+
+    return types.void(a, types.intp, types.intp, out, types.intp, types.intp), write
+
+
+@intrinsic
 def row_shape(typing: Any, like: Any, width: Any) -> Any:
     """A tile of one row, as many vectors as `width` is long."""
     return shape_of(like, 1, width.count)(like, width), lambda context, builder, sig, args: context.get_dummy_value()
