@@ -70,7 +70,7 @@ def owner(array: np.ndarray) -> np.ndarray:
 
 def storage_of(array: np.ndarray) -> Storage:
     """The storage behind an array, made when first asked for and forgotten with the memory."""
-    memory = owner(array)
+    memory = array if array.base is None else owner(array)
     key = id(memory)
     storage = _known.get(key)
     if storage is None:

@@ -8,6 +8,7 @@ digits.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from .registry import FLOAT32, FLOAT64, Array, backend
 from .vectors import wide_vectors
 
 
-def flat_views(arrays: list[Array]) -> list[Array] | None:
+def flat_views(arrays: Sequence[Array]) -> list[Array] | None:
     """The arrays along one axis, for the functions here; None where the reference kernels are active, or one of the
     arrays is not contiguous, not writeable, or of another dtype."""
     dtype = arrays[0].dtype

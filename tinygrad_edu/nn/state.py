@@ -107,11 +107,14 @@ def replace(parameter: Parameter, fn: Callable[[Any], Any]) -> None:
 
 def forget_grad(parameter: Any, set_to_none: bool) -> None:
     """Forget a gradient, or make it zeros in place."""
+    cell = parameter._cell
+    if cell is None or cell.grad is None:
+        return
     if set_to_none:
-        parameter.grad = None
-    elif parameter.grad is not None:
-        parameter.grad.detach_()
-        parameter.grad.zero_()
+        cell.grad = None
+    else:
+        cell.grad.detach_()
+        cell.grad.zero_()
 
 
 def parsed_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> np.dtype | None:

@@ -72,10 +72,9 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or make them zeros."""
-        with switched(grad=False):
-            for group in self.param_groups:
-                for p in group["params"]:
-                    forget_grad(p, set_to_none)
+        for group in self.param_groups:
+            for p in group["params"]:
+                forget_grad(p, set_to_none)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change the parameters once; a closure computes the loss again, which is returned."""

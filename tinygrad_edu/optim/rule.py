@@ -92,7 +92,7 @@ class RuleOptimizer(Optimizer):
                 if step not in numbers:
                     numbers[step] = self.numbers(group, step)
                 arrays = [p._array, *(state[name]._array for name in names)]
-                flat = flat_views([arrays[0], g._array, *arrays[1:]])
+                flat = flat_views((arrays[0], g._array, *arrays[1:]))
                 if flat is None or not self.one_pass(flat, numbers[step], settings):
                     found = self.rule(arrays[0], g._array, *arrays[1:], **numbers[step], **settings)
                     for array, new in zip(arrays, found, strict=True):
