@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tinygrad_edu import kernels
-from tinygrad_edu.kernels import cache
+from tinygrad_edu.kernels import cache, linalg
 from tinygrad_edu.kernels.jit import Jit, dispatcher_of, jit, jit_source
 
 REPORT = """
@@ -383,12 +383,13 @@ before = compiled()
 for layout in LAYOUTS:
     for dtype in FLOATS:
         x, target = lay_out(np.ones((3, 3), dtype), layout), lay_out(np.zeros(3, np.int64), "read-only")
-        kernels.matmul(x, x), kernels.matmul(x.T, x.T), kernels.matmul(x, x[:, :1]), kernels.matmul(x.T, x)
+        tall, wide = lay_out(np.ones((512, 24), dtype), layout), lay_out(np.ones((24, 512), dtype), layout)
+        kernels.matmul(tall, wide), kernels.matmul(wide.T, tall.T), kernels.matmul(wide.T, wide), kernels.matmul(x, x)
         kernels.relu(x), kernels.sigmoid(x), kernels.tanh(x), kernels.logistic_loss(x, x[0])
         kernels.log_softmax(x, 1), kernels.log_softmax_grad(x, x, 1), kernels.log_softmax(x, 0)
         kernels.cross_entropy(x, target), kernels.cross_entropy_grad(x[0], x, target)
 assert compiled() == before, (before, compiled())
-print("gemm", before["gemm"])
+print("gemm", before.get("gemm_rows", 0))
 """
 
 
@@ -397,8 +398,9 @@ def test_after_warmup_no_memory_layout_compiles_anything_again():
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths)), "TINYGRAD_EDU_QUIET": "1"}
     command = [sys.executable, "-c", LAYOUTS_AFTER_WARMUP]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    # a in C or Fortran order, in two dtypes
-    assert (done.stdout, done.stderr) == ("gemm 4\n", "")
+    # a in C or Fortran order, in two dtypes; or BLAS for all of them
+    expected = 4 if linalg.shapes()[0] == 64 else 0
+    assert (done.stdout, done.stderr) == (f"gemm {expected}\n", "")
 
 
 def test_warmup_reaches_every_kernel_that_has_a_fast_twin(capsys):

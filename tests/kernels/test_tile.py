@@ -6,16 +6,18 @@ import os
 import platform
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_strategies import FLOATS, dtypes
+from kernel_strategies import FLOATS, LAYOUTS, dtypes, lay_out
 
 from tinygrad_edu import kernels
-from tinygrad_edu.kernels import ladder, linalg, tile
+from tinygrad_edu.kernels import ladder, linalg, threads, tile
 from tinygrad_edu.kernels.conv import loop_for
+from tinygrad_edu.kernels.jit import jit
 
 
 def around(*sizes):
@@ -81,6 +83,60 @@ def test_nan_and_infinity_reach_their_row_and_column_only(data):
         np.testing.assert_array_equal(out, expected)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_tile_takes_operands_in_any_memory(layout, dtype):
+    generator = np.random.default_rng(0)
+    a, b = (lay_out(generator.integers(-4, 5, shape).astype(dtype), layout) for shape in ((30, 9), (9, 70)))
+    np.testing.assert_array_equal(linalg._on_tiles(a, b), a @ b)
+    np.testing.assert_array_equal(linalg._on_tiles(b.T, a.T), b.T @ a.T)
+
+
+@pytest.mark.parametrize("sizes", [(3, 4, 5), (600, 20, 64), (300, 300, 300)], ids=str)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_products_of_any_size_are_silent_about_nan_and_overflow(sizes, transposed):
+    """On each of the ways that a product can take: also where NumPy's warnings are errors, or raised, or counted."""
+    m, k, n = sizes
+    a, b = np.ones((m, k), np.float32), np.ones((k, n), np.float32)
+    a[0], b[1, 0], a[1] = np.inf, 0, 3e38
+    b = np.asfortranarray(b) if transposed else b
+    with np.errstate(all="ignore"):
+        expected = a @ b
+    calls = []
+    with warnings.catch_warnings(record=True) as said, np.errstate(all="call", call=lambda *what: calls.append(what)):
+        warnings.simplefilter("always")
+        found = kernels.matmul.fast(a, b)
+        with np.errstate(all="warn"):
+            kernels.matmul.fast(a, b)
+    assert (said, calls) == ([], [])
+    np.testing.assert_array_equal(found, expected)
+    assert np.isnan(found[0, 0])
+    with np.errstate(all="raise"):
+        kernels.matmul.fast(a, b)
+        with pytest.raises(FloatingPointError):
+            np.float32(3e38) * np.float32(10)
+
+
+def test_a_product_goes_where_it_is_fastest(monkeypatch):
+    """By its shape, and by the threads that either side has."""
+    monkeypatch.setattr(linalg, "shapes", lambda: (64, {}, 4))
+
+    def blas(sizes, transposed, ours, theirs):
+        monkeypatch.setattr(threads, "_count", ours)
+        monkeypatch.setattr(linalg, "blas_threads", lambda: theirs)
+        return linalg.blas_is_faster(*sizes, transposed)
+
+    small, skinny, tall, large = (64,) * 3, (128, 784, 20), (784, 128, 256), (1024,) * 3
+    for transposed in (False, True):
+        first = not transposed
+        assert [blas(s, transposed, 1, 1) for s in (small, skinny, tall, large)] == [first, False, False, first]
+        assert [blas(s, transposed, 2, 2) for s in (small, skinny, tall, large)] == [first, False, False, True]
+        assert [blas(s, transposed, 2, 1) for s in (small, skinny, tall, large)] == [first, False, False, False]
+        assert blas((1, 1000, 1000), transposed, 1, 1)
+    assert not blas((300, 200, 200), False, 1, 1)
+    assert blas((300, 200, 200), False, 1, 2)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.sampled_from([1, 7, 8, 15, 16, 17, 33]), st.sampled_from([1, 8, 15, 16, 17, 33, 65]), st.data())
 def test_convolution_with_channels_at_the_edges_of_the_tile(inputs, outputs, data):
@@ -130,6 +186,21 @@ def test_the_steps_of_the_ladder_agree(dtype, sizes, seed):
         np.testing.assert_array_equal(out, a @ b, err_msg=name)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_a_block_is_transposed_in_registers(dtype):
+    @jit
+    def transposed(a, out):
+        tile.transpose(a, 3 * a.shape[1] + 2, a.shape[1], out, out.shape[1] + 1, out.shape[1])
+
+    side = tile.shapes()[0] // np.dtype(dtype).itemsize
+    a = np.random.default_rng(0).standard_normal((side + 5, side + 4)).astype(dtype)
+    out = np.zeros((side + 2, side + 3), dtype)
+    transposed(a, out)
+    expected = np.zeros_like(out)
+    expected[1 : side + 1, 1 : side + 1] = a[3 : side + 3, 2 : side + 2].T
+    np.testing.assert_array_equal(out, expected)
+
+
 def test_inner_functions_are_for_compiled_code():
     with pytest.raises(TypeError, match="aligned> is an inner function: only compiled code can call it"):
         tile.aligned(3, np.ones(1))
@@ -143,7 +214,7 @@ print(tile.shapes()[0])
 random = np.random.default_rng(0)
 def whole(*shape):
     return random.integers(-4, 5, shape).astype(np.float32)
-for m, k, n in ((7, 9, 3), (13, 70, 21), (31, 33, 70)):
+for m, k, n in ((7, 9, 3), (13, 70, 21), (31, 33, 70), (120, 40, 70)):
     a, b = whole(m, k), whole(k, n)
     for function, right in ((linalg.gemm, b), (linalg.gemm_nt, np.ascontiguousarray(b.T))):
         out = np.empty((m, n), np.float32)

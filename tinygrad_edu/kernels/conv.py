@@ -13,6 +13,7 @@ The references walk over the taps (i, j) of the kernel and multiply matrices. Th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,11 +27,16 @@ from .conv_loops import (
 )
 from .depthwise_loops import depthwise, depthwise_to_input, depthwise_to_weight
 from .layout import channels_last, empty_channels_last
+from .quiet import ignore, restore, silence
 from .registry import Array, in_c_order, kernel, same_float
-from .tile import ONE, tile_width
+from .threads import on_tile, over_batch, parts
+from .tile import ONE, shapes, tile_width
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
+
+# So many times as long as on the register tile a multiply-add takes where no two channels meet.
+DEPTHWISE = 12
 
 
 def conv_size(size: int, kernel: int, stride: int, padding: Pair, dilation: int) -> int:
@@ -164,6 +170,52 @@ def loop_for(
     return convolve_scattered, tile_width(neighbours, itemsize)
 
 
+@functools.cache
+def _plan(
+    kind: str, w: Any, stride: Pair, padding: Padding, dilation: Pair, groups: int, itemsize: int
+) -> tuple[Any, tuple[int, ...], float]:
+    """What `loop_for` says, and about how many microseconds the loop takes for each number of y."""
+    loop, width = loop_for(kind, w, stride, padding, dilation, groups, itemsize)
+    taps = w[1] * w[2] * w[3]
+    if loop in (depthwise, depthwise_to_input, depthwise_to_weight):
+        return loop, width, DEPTHWISE * on_tile(taps, itemsize)
+    # Of few columns a tile computes more than are there.
+    columns = {"forward": w[0] // groups, "weight": w[0] // groups, "input": w[1]}[kind]
+    if loop is convolve_scattered and groups == dilation[1] == 1:
+        columns *= w[3]
+    lanes = len(width) * shapes()[0] // itemsize
+    return loop, width, on_tile(taps, itemsize) * -(-columns // lanes) * lanes / columns
+
+
+def _over_images(loop: Any, source: Array, w: Array, target: Array, microseconds: float, *settings: Any) -> None:
+    """target, each image of which `loop` makes of one of the source: some images in every thread."""
+    count = parts(len(source), microseconds)
+    if count == 1:
+        loop(source, w, target, *settings)
+    else:
+        over_batch(lambda i, j: loop(source[i:j], w, target[i:j], *settings), len(source), count)
+
+
+def _summed(loop: Any, x: Array, y: Array, w: Array, microseconds: float, *settings: Any) -> Array:
+    """w = what `loop` makes of all images: every thread has a sum of its own for some, then they are added in order."""
+    count = parts(len(x), microseconds)
+    if count == 1:
+        loop(x, y, w, *settings)
+        return w
+    sums: dict[int, Array] = {}
+
+    def part(start: int, stop: int) -> None:
+        sums[start] = np.empty_like(w)
+        loop(x[start:stop], y[start:stop], sums[start], *settings)
+
+    over_batch(part, len(x), count)
+    token = silence(ignore)
+    try:
+        return functools.reduce(np.add, (sums[start] for start in sorted(sums)))
+    finally:
+        restore(token)
+
+
 @conv2d.numba
 def _(x: Array, w: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Array:
     size = _output_size(x.shape[2:], w.shape[2:], stride, padding, dilation)
@@ -172,8 +224,9 @@ def _(x: Array, w: Array, stride: Pair, padding: Padding, dilation: Pair, groups
         return conv2d.reference(x, w, stride, padding, dilation, groups)
     _check(x.shape, w.shape, shape, size, groups)
     y = empty_channels_last(shape, x.dtype)
-    loop, width = loop_for("forward", w.shape, stride, padding, dilation, groups, x.itemsize)
-    loop(channels_last(x), in_c_order(w), channels_last(y), stride, padding, dilation, groups, width)
+    loop, width, time = _plan("forward", w.shape, stride, padding, dilation, groups, x.itemsize)
+    images = channels_last(x), in_c_order(w), channels_last(y)
+    _over_images(loop, *images, time * y.size, stride, padding, dilation, groups, width)
     return y
 
 
@@ -185,8 +238,9 @@ def _(g: Array, w: Array, size: Pair, stride: Pair, padding: Padding, dilation: 
         return conv2d_to_input.reference(g, w, size, stride, padding, dilation, groups)
     _check(shape, w.shape, g.shape, out, groups)
     x = empty_channels_last(shape, g.dtype)
-    loop, width = loop_for("input", w.shape, stride, padding, dilation, groups, g.itemsize)
-    loop(channels_last(g), in_c_order(w), channels_last(x), stride, padding, dilation, groups, width)
+    loop, width, time = _plan("input", w.shape, stride, padding, dilation, groups, g.itemsize)
+    images = channels_last(g), in_c_order(w), channels_last(x)
+    _over_images(loop, *images, time * g.size, stride, padding, dilation, groups, width)
     return x
 
 
@@ -197,10 +251,9 @@ def _(x: Array, g: Array, size: Pair, stride: Pair, padding: Padding, dilation: 
     if not same_float(x, g) or 0 in (*x.shape, *g.shape):
         return conv2d_to_weight.reference(x, g, size, stride, padding, dilation, groups)
     _check(x.shape, shape, g.shape, out, groups)
-    w = np.empty(shape, x.dtype)
-    loop, width = loop_for("weight", shape, stride, padding, dilation, groups, x.itemsize)
-    loop(channels_last(x), channels_last(g), w, stride, padding, dilation, groups, width)
-    return w
+    loop, width, time = _plan("weight", shape, stride, padding, dilation, groups, x.itemsize)
+    images = channels_last(x), channels_last(g), np.empty(shape, x.dtype)
+    return _summed(loop, *images, time * g.size, stride, padding, dilation, groups, width)
 
 
 def _examples(dtype: np.dtype, kind: str) -> list[tuple[Any, ...]]:

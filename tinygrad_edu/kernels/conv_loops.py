@@ -89,7 +89,7 @@ def _pack_weights(w: Array, groups: int, turned: int, width: int) -> Array:
     return memory.reshape(shape)
 
 
-@jit
+@jit(nogil=True)
 def convolve(
     x: Array, w: Array, y: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int, width: Width
 ) -> None:
@@ -98,7 +98,7 @@ def convolve(
     _convolve_images(tile_shape(x, width), x, panels, y, (w.shape[2], w.shape[3]), stride, padding, dilation)
 
 
-@jit
+@jit(nogil=True)
 def convolve_turned(
     y: Array, w: Array, x: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int, width: Width
 ) -> None:
@@ -160,7 +160,7 @@ def _convolve_image(
                 store(acc, y, places, g * columns + q * width, count, columns - q * width, False)
 
 
-@jit
+@jit(nogil=True)
 def convolve_to_weight(
     x: Array, y: Array, w: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int, width: Width
 ) -> None:
@@ -223,7 +223,7 @@ def _unpack_weights(panels: Array, width: int, groups: int, w: Array) -> None:
                         w[g * outputs + o, c, i, j] = panels[start + ((i * wide + j) * per_group + c) * width]
 
 
-@jit
+@jit(nogil=True)
 def convolve_scattered(
     y: Array, w: Array, x: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int, width: Width
 ) -> None:

@@ -27,7 +27,7 @@ def _by_tap(w: Array) -> Array:
     return out
 
 
-@jit
+@jit(nogil=True)
 def depthwise(
     x: Array, w: Array, y: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int, width: Any
 ) -> None:
@@ -47,7 +47,7 @@ def depthwise(
                 _add_products(padded[pixels[p] + taps[k] :], factors[k], result)
 
 
-@jit
+@jit(nogil=True)
 def depthwise_to_weight(
     x: Array, y: Array, w: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int, width: Any
 ) -> None:
@@ -70,7 +70,7 @@ def depthwise_to_weight(
                 w[c, 0, i, j] = sums[i * kernel[1] + j, c]
 
 
-@jit
+@jit(nogil=True)
 def depthwise_to_input(
     y: Array, w: Array, x: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int, width: Any
 ) -> None:

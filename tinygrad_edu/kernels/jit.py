@@ -45,7 +45,7 @@ class Jit:
     `py_func` is the function as written, `dispatcher` numba's form of it, made when first asked for.
     Called, it turns a failure to compile into a RuntimeError that says what to do; exceptions that the
     function itself raises pass through. An `inner` one has no wrapper for Python and compiles in half the time;
-    only compiled code can call it.
+    only compiled code can call it. A `nogil` one lets other Python threads run meanwhile.
     """
 
     __name__: str
@@ -56,9 +56,11 @@ class Jit:
         fastmath: Iterable[str] = CONTRACT,
         inline: bool = False,
         inner: bool = False,
+        nogil: bool = False,
     ):
         self.py_func = py_func
         self.inner = inner
+        self.nogil = nogil
         self.fastmath = frozenset(fastmath)
         self.inline = inline
         if self.fastmath & _FORBIDDEN:
@@ -108,12 +110,15 @@ def jit(
     fastmath: Iterable[str] = CONTRACT,
     inline: bool = False,
     inner: bool = False,
+    nogil: bool = False,
 ) -> Any:
     """Compile a function with numba at its first call, for the argument types it is called with.
 
     `fastmath` is a set of LLVM's flags; those that make NaN or infinity undefined raise ValueError.
     With `inline` it becomes part of every compiled caller, whatever its length: a loop with a call in it stays scalar.
     `inner` functions can be called from compiled code only, and compile in half the time.
+    `nogil` ones run without Python's lock, so that threads can run them side by side; for long work only, because
+    whoever lets go of the lock may have to wait for it.
 
     >>> @jit
     ... def half(x):
@@ -122,8 +127,8 @@ def jit(
     1.5
     """
     if function is None:
-        return lambda f: Jit(f, fastmath, inline, inner)
-    return Jit(function, fastmath, inline, inner)
+        return lambda f: Jit(f, fastmath, inline, inner, nogil)
+    return Jit(function, fastmath, inline, inner, nogil)
 
 
 def dispatcher_of(function: Any) -> Any:
@@ -225,7 +230,7 @@ def _make_dispatcher(function: Jit) -> Any:
     _announce_compilation()
     options = {"error_model": "numpy", "fastmath": set(function.fastmath), "forceinline": function.inline}
     # The wrappers for C, and those for Python of inner functions, would never be called.
-    options |= {"no_cfunc_wrapper": True, "no_cpython_wrapper": function.inner}
+    options |= {"no_cfunc_wrapper": True, "no_cpython_wrapper": function.inner, "nogil": function.nogil}
     dispatcher = _import_numba().njit(**options)(function.py_func)
     folder = None if _cache_failed.is_set() else cache.usable_folder()
     # With NUMBA_DISABLE_JIT=1 the decorator returns the function itself.

@@ -20,7 +20,9 @@ import numpy as np
 
 from .jit import jit
 from .part import part
+from .quiet import ignore, restore, silence
 from .registry import Array, fresh, in_c_order, kernel, same_float
+from .threads import blas_threads, on_tile, over_batch, parts
 from .tile import (
     FOUR,
     ONE,
@@ -36,11 +38,15 @@ from .tile import (
     store_sums,
     tile_rows,
     tile_shape,
+    transpose,
     zero,
 )
 
 # So many rows of a panel stay in the cache of one core.
 DEPTH = 1024
+# Up to so many multiply-adds nothing beats NumPy's BLAS, which has loops without any preparation for them, though in
+# the case of a @ b.T only for results of so many entries.
+TINY, SMALL, ENTRIES = 1 << 16, 1 << 18, 1200
 
 
 @jit
@@ -92,6 +98,18 @@ def gemm_nt(a: Array, bt: Array, out: Array) -> None:
         for j in range(0, columns, width):
             _pack_transposed(bt, first, steps, j, width, panel)
             _multiply(width, memory, down, along, first, steps, panel, width, out, j)
+
+
+@jit(nogil=True)
+def gemm_rows(a: Array, b: Array, out: Array, start: int, stop: int) -> None:
+    """Some rows of `gemm`, for one of several threads."""
+    gemm(a[start:stop], b, out[start:stop])
+
+
+@jit(nogil=True)
+def gemm_nt_rows(a: Array, bt: Array, out: Array, start: int, stop: int) -> None:
+    """Some rows of `gemm_nt`."""
+    gemm_nt(a[start:stop], bt, out[start:stop])
 
 
 @jit(inner=True)
@@ -153,12 +171,15 @@ def _pack(b: Array, columns: int, first: int, steps: int, j: int, width: int, pa
 
 @jit(inner=True)
 def _pack_transposed(bt: Array, first: int, steps: int, j: int, width: int, panel: Array) -> None:
-    """The same of bt.T, sixteen rows of it at a time, so that what is written stays close together."""
-    columns = bt.shape[0]
-    for block in range(0, steps, 16):
-        for c in range(width):
-            for k in range(block, min(block + 16, steps)):
-                panel[k * width + c] = bt[j + c, first + k] if j + c < columns else 0
+    """The same of bt.T: blocks of it in registers, and the rest number by number."""
+    (columns, depth), side = bt.shape, lanes(bt)
+    wide, long = min(width, columns - j) // side * side, steps // side * side
+    for k in range(0, long, side):
+        for c in range(0, wide, side):
+            transpose(bt, (j + c) * depth + first + k, depth, panel, k * width + c, width)
+    for c in range(width):
+        for k in range(long if c < wide else 0, steps):
+            panel[k * width + c] = bt[j + c, first + k] if j + c < columns else 0
 
 
 @jit(inner=True)
@@ -181,24 +202,43 @@ def _dots(shape: Any, a: Array, bt: Array, out: Array) -> None:
 def blas_is_faster(rows: int, depth: int, columns: int, transposed_b: bool) -> bool:
     """Whether NumPy's BLAS beats the loops above for one product: the only place where this is decided.
 
-    NumPy's time / the tile's, float32, OpenBLAS 0.3.31 on one core with AVX-512:
+    NumPy's time / the tile's, float32, OpenBLAS 0.3.31 on cores with AVX-512, both in one thread, and in two:
 
-        rows x depth x columns    a @ b    a @ b.T
-          16 x   32 x  32         1.09      0.96
-          64 x   64 x  64         1.03      0.87
-          64 x  128 x 128         1.21      0.77
-         128 x  784 x  20         1.31      1.28
-         784 x  128 x 256         1.28      1.19
-         256 x  256 x 256         1.12      0.97
-        1024 x 1024 x 1024        1.03      1.00
+        rows x depth x columns    a @ b, 1   a @ b, 2    a @ b.T, 1   a @ b.T, 2
+          64 x   64 x   64         0.81       0.81         1.59         1.59
+         128 x  128 x  128         1.03       1.45         1.52         1.28
+        2000 x   30 x   30         2.14       1.85         2.06         1.84
+         128 x  784 x   20         1.14       0.70         1.38         1.00
+           4 x 1000 x 1000         1.50       0.87         3.31         1.78
+         784 x  128 x  256         1.28       1.06         1.30         0.96
+         512 x  512 x  512         1.10       1.04         1.13         0.90
+        1024 x 1024 x 1024         1.07       1.06         1.14         0.98
 
-    Large products go to BLAS, which can share them among cores. So do most without AVX-512, where the tile reaches
-    nine tenths of it.
+    Up to a million multiply-adds it has loops without any preparation, though not for all of a @ b.T. Large products go
+    there too, unless it has fewer threads than we: where its vectors are longer than ours, it gains most with them.
     """
     work = rows * depth * columns
+    if min(rows, columns) == 1:
+        return True
+    theirs = blas_threads() if work > 1 << 22 else 1
+    if work > 1 << 22 and theirs < _threads_for(rows, work, 4):
+        return False
     if shapes()[0] < 64:
+        # Without AVX-512 the tile reaches nine tenths of it.
         return work > 8192 and not (transposed_b and columns <= 32 and depth >= 64)
-    return work > 1 << 24 or (transposed_b and 16 <= rows <= 256 and columns >= 64 and depth <= 512)
+    if work <= 1_000_000:
+        if not transposed_b:
+            return rows < 500
+        return rows * columns <= ENTRIES or (rows <= 32 and depth < 64)
+    if transposed_b and theirs == 1:
+        return False
+    tall = rows >= 500 and rows * depth <= 1 << 18
+    return work > (1 << 24 if theirs == 1 else 1 << 22) and not tall
+
+
+def _threads_for(rows: int, work: int, itemsize: int) -> int:
+    """Into how many parts the tile divides a product. Every part packs b again: that takes rows to be worth it."""
+    return parts(rows // 128, on_tile(work, itemsize))
 
 
 @kernel
@@ -215,35 +255,58 @@ def matmul(a: Array, b: Array) -> Array:
     return fresh(np.matmul(a, b))
 
 
-# np.dot does for two matrices what np.matmul does, in half the time for small ones.
-_blas = np.errstate(all="ignore")(np.dot)
-
-
 @matmul.numba
 def _(a: Array, b: Array) -> Array:
-    if a.ndim < 2 or b.ndim != 2 or not same_float(a, b):
-        return matmul.reference(a, b)
-    (rows, depth), (inner, columns) = a.shape[-2:], b.shape
-    if depth != inner:
+    # First what is asked for most often, and written out: a small product takes little longer than to ask how to do it.
+    if a.ndim == 2 == b.ndim and a.dtype is b.dtype:
+        work = a.size * b.shape[1]
+        direct = work <= TINY or (work <= SMALL and (b.flags.c_contiguous or len(a) * b.shape[1] <= ENTRIES))
+        if direct or _wants_blas(a, b):
+            token = silence(ignore)
+            try:
+                # Does for two matrices what np.matmul does, in half the time for small ones.
+                return a.dot(b)
+            finally:
+                restore(token)
+    if a.ndim < 2 or b.ndim != 2 or not same_float(a, b) or a.shape[-1] != b.shape[0]:
         return matmul.reference(a, b)
     if a.ndim > 2:
         # One product of tall matrices: the rows of every matrix in the stack meet the same b.
-        rows = math.prod(a.shape[:-1])
-        return matmul.fast(a.reshape(rows, depth), b).reshape(*a.shape[:-1], columns)
-    transposed_b = not b.flags.carray and b.T.flags.carray
-    if blas_is_faster(rows, depth, columns, transposed_b):
-        return _blas(a, b)
+        rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
+        return matmul.fast(rows, b).reshape(*a.shape[:-1], b.shape[1])
+    return _on_tiles(a, b)
+
+
+def _wants_blas(a: Array, b: Array) -> bool:
+    """Whether the product of two matrices is for NumPy: of other dtypes, of sizes that do not fit, or faster there."""
+    (rows, depth), columns = a.shape, b.shape[1]
+    return not same_float(a, b) or depth != b.shape[0] or blas_is_faster(rows, depth, columns, _is_transposed(b))
+
+
+def _is_transposed(b: Array) -> bool:
+    return not b.flags.carray and b.T.flags.carray
+
+
+def _on_tiles(a: Array, b: Array) -> Array:
+    """a @ b of two matrices by the loops above."""
+    (rows, depth), columns = a.shape, b.shape[1]
     out = np.empty((rows, columns), a.dtype)
-    if transposed_b:
-        gemm_nt(in_c_order(a), b.T, out)
+    if _is_transposed(b):
+        loop, left, right = gemm_nt_rows, in_c_order(a), b.T
     else:
-        gemm(a if a.flags.carray or a.T.flags.carray else a.copy(), in_c_order(b), out)
+        loop, left, right = gemm_rows, a if a.flags.carray or a.T.flags.carray else a.copy(), in_c_order(b)
+    count = _threads_for(rows, rows * depth * columns, a.itemsize)
+    if count == 1:
+        loop(left, right, out, 0, rows)
+    else:
+        over_batch(lambda start, stop: loop(left, right, out, start, stop), rows, count)
     return out
 
 
 def _examples(dtype: np.dtype) -> list[tuple[Array, ...]]:
-    a, b = np.ones((2, 3), dtype), np.ones((3, 2), dtype)
-    return [(a, b), (b.T, b), (a, a.T)]
+    """Sizes for the loops above, where they are used at all."""
+    a, b = np.ones((512, 20), dtype), np.ones((20, 64), dtype)
+    return [(a, b), (np.asfortranarray(a), b), (a, np.asfortranarray(b))]
 
 
 matmul.examples = _examples

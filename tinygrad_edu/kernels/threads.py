@@ -1,25 +1,38 @@
 """How many threads there are, and loops over a batch that use them.
 
-Compiled kernels run without Python's lock, so ordinary threads can each take a part of a batch. That needs no
-threading layer of numba's: OpenMP's is killed by `os.fork`, and numba's own must not be entered from two threads at
-once. It costs about 50 us a time, so only work that takes many times as long is divided.
+Compiled loops that are marked `nogil` run without Python's lock, so ordinary threads can each take a part of a batch.
+That needs no threading layer of numba's: OpenMP's is killed by `os.fork`, and numba's own must not be entered from two
+threads at once. What is divided:
+
+    conv2d, conv2d_to_input    by images
+    conv2d_to_weight           by images; every part has sums of its own, which are added in the order of the parts
+    matmul                     by rows of the result, where the tile of `linalg` is as fast as NumPy's BLAS, which
+                               divides its products itself
+
+and when: each part has to be worth `WORTH`, by an estimate from the shapes alone. So a result depends on the number of
+threads, by the rounding of those sums, and on nothing else.
 
 A process made by `os.fork` has none of its parent's threads, and starts out with one.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import threading
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
-# The least work worth a thread, in microseconds.
-WORTH = 250
+from .tile import shapes
 
-_chosen: int | None = None
-_pool: Any = None
+# The least work worth a thread, in microseconds: until one that was woken is at work takes about 50.
+WORTH = 150
+
+_count: int | None = None
+_helpers = 0
+_waiting: SimpleQueue[_Division] = SimpleQueue()
 _lock = threading.Lock()
 _inside = threading.local()
 
@@ -33,7 +46,10 @@ def cores() -> int:
 
 def get_num_threads() -> int:
     """How many threads a kernel may use: the number of cores, unless `set_num_threads` said otherwise."""
-    return _chosen if _chosen is not None else cores()
+    global _count
+    if _count is None:
+        _count = cores()
+    return _count
 
 
 def set_num_threads(count: int) -> None:
@@ -51,68 +67,136 @@ def set_num_threads(count: int) -> None:
         raise TypeError(f"set_num_threads expects an int, but got {type(count).__name__}")
     if count < 1:
         raise RuntimeError(f"set_num_threads expects a positive integer, but got {count}")
-    global _chosen
-    with _lock:
-        _chosen = count
-        _drop_pool()
+    global _count
+    _count = count
     # Not at the top: it looks through all libraries that are loaded.
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(count, user_api="blas")
 
 
-def over_batch(work: Callable[[int, int], Any], batch: int, microseconds: float) -> None:
-    """Call `work(start, stop)` for parts of range(batch), together all of it, in several threads where that pays.
+def blas_threads() -> int:
+    """How many threads NumPy's BLAS uses: what `set_num_threads` said, or a variable such as OPENBLAS_NUM_THREADS."""
+    library = _blas()
+    return library.num_threads if library is not None else get_num_threads()
 
-    microseconds -- about how long the whole takes one thread; each thread gets at least `WORTH` of it
 
-    The parts run at the same time and must not write to the same place. The first exception is raised here, when all
-    have ended. Work that is divided already is not divided further.
+@functools.cache
+def _blas() -> Any:
+    """The BLAS that NumPy brought along, else any that is loaded; None for one that cannot be asked."""
+    from threadpoolctl import ThreadpoolController
+
+    found = [each for each in ThreadpoolController().lib_controllers if each.user_api == "blas"]
+    return min(found, key=lambda each: "numpy" not in each.filepath, default=None)
+
+
+def parts(batch: int, microseconds: float) -> int:
+    """Into how many parts a loop over a batch is divided that takes one thread about so long: the only such decision.
+
+    Within a part nothing is divided further.
     """
-    parts = max(1, min(get_num_threads(), batch, int(microseconds / WORTH)))
-    if parts == 1 or getattr(_inside, "part", False):
-        work(0, batch)
-        return
-    bounds = [batch * i // parts for i in range(parts + 1)]
-    others = [_threads().submit(_part, work, *pair) for pair in itertools.pairwise(bounds[1:])]
+    if microseconds < 2 * WORTH:
+        return 1
+    count = max(1, min(get_num_threads(), batch, int(microseconds / WORTH)))
+    return 1 if getattr(_inside, "part", False) else count
+
+
+def on_tile(multiply_adds: int, itemsize: int) -> float:
+    """About how many microseconds one thread takes for so many multiply-adds on the register tile."""
+    return multiply_adds * itemsize / (4000 * shapes()[0])
+
+
+def over_batch(work: Callable[[int, int], Any], batch: int, count: int) -> None:
+    """Call `work(start, stop)` for `count` parts of range(batch), together all of it, each in a thread that is free.
+
+    The parts run at the same time and must not write to the same place; where they are cut depends on batch and count
+    only. When one raises, those not yet begun are left out, and the exception is raised here after the others ended.
+    """
+    division = _Division(work, batch, count)
+    _wake(count - 1, division)
     try:
-        _part(work, bounds[0], bounds[1])
+        division.run(_raise)
     finally:
-        errors = [error for each in others if (error := each.exception()) is not None]
-    if errors:
-        raise errors[0]
+        errors = division.wait()
+    for error in errors:
+        raise error
 
 
-def _part(work: Callable[[int, int], Any], start: int, stop: int) -> None:
-    _inside.part = True
-    try:
-        work(start, stop)
-    finally:
-        _inside.part = False
+class _Division:
+    """Parts of a batch for several threads. A part belongs to the first that asks, so that none waits for its thread.
+
+    Should no other thread ever come, because all are busy or the system makes no more, the caller does everything.
+    """
+
+    __slots__ = ("bounds", "ended", "owners", "work")
+
+    def __init__(self, work: Callable[[int, int], Any], batch: int, count: int):
+        self.work = work
+        self.bounds = [batch * i // count for i in range(count + 1)]
+        self.owners: dict[int, int] = {}
+        self.ended: SimpleQueue[BaseException | None] = SimpleQueue()
+
+    def mine(self, part: int) -> bool:
+        """Whether the part belongs to this thread, now if to nobody before: one step, which nothing can interrupt."""
+        me = threading.get_ident()
+        return self.owners.setdefault(part, me) == me
+
+    def run(self, report: Callable[[BaseException | None], Any]) -> None:
+        """Take parts as long as there are any; report how each ended."""
+        try:
+            _inside.part = True
+            for part, bounds in enumerate(itertools.pairwise(self.bounds)):
+                if self.mine(part):
+                    report(self._error_in(bounds))
+        finally:
+            _inside.part = False
+
+    def help(self) -> None:
+        """What another thread does for the caller."""
+        self.run(self.ended.put)
+
+    def _error_in(self, bounds: tuple[int, int]) -> BaseException | None:
+        try:
+            self.work(*bounds)
+        except BaseException as error:
+            return error
+        return None
+
+    def wait(self) -> list[BaseException]:
+        """Leave out what nobody has begun, wait for what others have; their errors."""
+        begun = sum(not self.mine(part) for part in range(len(self.bounds) - 1))
+        return [error for _ in range(begun) if (error := self.ended.get()) is not None]
 
 
-def _threads() -> Any:
-    """The threads that wait for parts; made when they are first needed."""
-    global _pool
+def _raise(error: BaseException | None) -> None:
+    if error is not None:
+        raise error
+
+
+def _wake(count: int, division: _Division) -> None:
+    """Tell so many other threads; they are made when they are first needed."""
+    global _helpers
     with _lock:
-        if _pool is None:
-            from concurrent.futures import ThreadPoolExecutor
+        while _helpers < count:
+            try:
+                threading.Thread(target=_help, name="tinygrad_edu", daemon=True).start()
+            except RuntimeError:  # the system makes no more
+                break
+            _helpers += 1
+    for _ in range(min(count, _helpers)):
+        _waiting.put(division)
 
-            _pool = ThreadPoolExecutor(max(get_num_threads() - 1, 1), thread_name_prefix="tinygrad_edu")
-        return _pool
 
-
-def _drop_pool() -> None:
-    global _pool
-    if _pool is not None:
-        _pool.shutdown(wait=False)
-        _pool = None
+def _help() -> None:
+    while True:
+        # In one expression: a name for it would keep its arrays alive until the next one comes.
+        _waiting.get().help()
 
 
 def _start_over() -> None:
-    """In a forked child: the threads are gone, and another thread may have held the lock."""
-    global _chosen, _pool, _lock, _inside
-    _chosen, _pool, _lock, _inside = 1, None, threading.Lock(), threading.local()
+    """In a forked child: the threads are gone, and may have held locks."""
+    global _count, _helpers, _waiting, _lock, _inside
+    _count, _helpers, _waiting, _lock, _inside = 1, 0, SimpleQueue(), threading.Lock(), threading.local()
 
 
 if hasattr(os, "register_at_fork"):
