@@ -9,11 +9,11 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.timing import interleave
-from demos.report import Report, chart
+from demos.report import Report
+from tinygrad_edu import viz
 from tinygrad_edu.kernels import ladder
 from tinygrad_edu.kernels.jit import jit
 from tinygrad_edu.kernels.tile import FOUR, fma, spaced, store, tile_columns, tile_rows, tile_shape, zero
-from tinygrad_edu.viz import plots
 
 SECONDS = 20
 
@@ -29,6 +29,9 @@ at every one; the last does dozens with what it has in registers. The peak is me
 again and again on the same few numbers, which never leave the registers. One core, float32; a multiply-add counts as
 two operations.
 """
+CAPTION = ("How many operations a second each step does, by the size of the matrices; both axes are logarithmic. All "
+           "do the same multiplications, and the fewer numbers a step fetches for them, the nearer it comes to the "
+           "peak of the machine.")  # fmt: skip
 
 
 @jit
@@ -76,14 +79,11 @@ def run(report: Report) -> None:
     if not report.fast:
         report.bar("the tile, times the three loops", last["tiled"] / last["naive"], at_least=5)
 
-    figure, axis = chart("rows and columns of the square matrices", "GFLOP/s (one core, float32)")
-    for (name, values), (dash, marker, color) in zip(rates.items(), plots.LINES, strict=True):
-        axis.plot(sizes, values, dash, marker=marker, color=color, label=name)
+    figure = viz.curves({"GFLOP/s (one core, float32)": rates}, xlabel="rows and columns of the matrices", x=sizes)
+    axis = figure.axes[0]
     axis.axhline(top, color="black", linewidth=1.2)
-    axis.annotate("peak measured", (sizes[0], top), xytext=(0, 4), textcoords="offset points", fontsize=8)
+    axis.annotate("peak measured", (sizes[0], top), xytext=(0, 4), textcoords="offset points", fontsize=9)
     axis.set_xscale("log", base=2)
-    axis.set_yscale("log")
+    axis.set(yscale="log", xticks=sizes, xticklabels=sizes)
     axis.set_ylim(top=2 * top)
-    axis.set_xticks(sizes, [str(n) for n in sizes])
-    axis.legend(frameon=False)
-    report.figure("kernel_ladder", figure, "How fast each step is, and the peak; both axes are logarithmic.")
+    report.figure("kernel_ladder", figure, CAPTION)

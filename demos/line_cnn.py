@@ -24,6 +24,14 @@ SLIPS = """
 The handout speaks of 8 x 8 pictures: the arrays are 16 x 16. The plot one report shows here (61 updates) is that of the
 other set of pictures, diamonds and squares.
 """
+CAPTIONS = (
+    "Loss and share of right answers with plain steps, and with momentum with and without batch normalisation. A plain "
+    "step of 0.1 can be too long and throw the network back; with momentum, batch normalisation saves updates.",
+    "Eight of the pictures, where the square is in them, and the network's answer p for left after the plain steps. "
+    "The task is easy for the eye, but the square may be large or a single pixel, and anywhere beside the bar.",
+    "The gradient of the logit of p with respect to each pixel: ink where it is dark speaks for left, ink where it is "
+    "light for right. A bar in the dark band, right of the middle, leaves more room for a square at its left.",
+)
 
 
 def network(normalised: bool = False) -> nn.Sequential:
@@ -42,7 +50,7 @@ def run(report: Report) -> None:
     plain = plain_steps(report, model, data, start, real and start.given is not None)
     normalised = with_momentum(report, data, real)
     shown = {"plain steps of 0.1": plain, **normalised}
-    report.figure("line_cnn", plots(shown), "Loss and share of right answers: plain steps, and two runs with momentum.")
+    report.figure("line_cnn", plots(shown), CAPTIONS[0])
     look_at(report, model, images[::8], targets[::8])
 
 
@@ -82,7 +90,7 @@ def with_momentum(report: Report, data: Any, real: bool) -> dict[str, Run]:
             runs.append(classify(network(normalised), F.binary_cross_entropy, data, momentum, 300, what=name))
         counts = [found.solved or 301 for found in runs]
         rows.append([name, " ".join(map(str, counts)), elsewhere])
-        shown[name] = runs[0]
+        shown[f"momentum, {name}"] = runs[0]
         medians.append(median(counts))
         report.number(name, counts)
     caption = "Elsewhere: from other weights, which are not known, nor are the report's; it gives no numbers."
@@ -100,8 +108,6 @@ def look_at(report: Report, model: nn.Sequential, images: tg.Tensor, targets: tg
     (slopes,) = tg.autograd.grad(logits.sum(), pixels)
     sides = ("right", "left")
     titles = [f"{sides[int(y)]}, p = {p:.2f}" for y, p in tg.cat([targets, logits.sigmoid()], 1).detach().numpy()]
-    caption = "Where the square is, and the network's answer p for left, after the plain steps."
-    report.figure("line_cnn_pictures", viz.image_grid(images.numpy(), titles), caption)
+    report.figure("line_cnn_pictures", viz.image_grid(images.numpy(), titles), CAPTIONS[1])
     m = slopes.abs().max().item()
-    caption = "The gradient of the logit of p: ink where it is black speaks for left, where it is white for right."
-    report.figure("line_cnn_slopes", viz.image_grid(slopes.numpy(), titles, limits=(-m, m)), caption)
+    report.figure("line_cnn_slopes", viz.image_grid(slopes.numpy(), titles, limits=(-m, m)), CAPTIONS[2])

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu import viz
-from tinygrad_edu.viz import plots
 from tinygrad_edu.viz.rendering import write_whole
 
 
@@ -98,15 +97,6 @@ class Report:
         path = self.out / f"{self.name}.json"
         self.files.append(write_whole(path, (json.dumps(found, indent=1) + "\n").encode()))
         return path
-
-
-def chart(xlabel: str, ylabel: str) -> tuple[Any, Any]:
-    """An empty plot: the figure, and its axes with a grid and these labels."""
-    figure = plots.figure(5.6, 3.4)
-    axis = figure.subplots()
-    axis.set(xlabel=xlabel, ylabel=ylabel)
-    axis.grid(color="#dddddd", linewidth=0.6)
-    return figure, axis
 
 
 def _distance(found: np.ndarray, exact: np.ndarray) -> float:

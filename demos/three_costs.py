@@ -39,8 +39,9 @@ right. Network and step size are not stated in the report; its cross-entropy is 
 layer makes it here. What was measured elsewhere is a running mean over the epoch, ours is taken at its end.
 """
 CAPTION = (
-    "{}. Left: training cost in the report's units, which cannot be compared. Middle: each as a share of what knowing "
-    "nothing costs. Right: what is read right."
+    "{}: training cost in the report's units, the same as a share of what knowing nothing costs, and what is read "
+    "right. The costs at the left are different quantities and cannot be compared; on the common footing in the middle "
+    "they lie closer, and only the accuracy at the right tells which network reads better."
 )
 
 
@@ -80,7 +81,7 @@ def plot(readers: dict[str, Classifier]) -> Any:
     units = {name: 10 if divided else 1 for name, (_, _, divided, *_) in COSTS.items()}
     return viz.curves(
         {
-            "training cost, as reported": {n: [v / units[n] for v in series] for n, series in costs.items()},
+            "training cost (the report's units)": {n: [v / units[n] for v in series] for n, series in costs.items()},
             "training cost / cost of ignorance": {n: [v / COSTS[n][1] for v in series] for n, series in costs.items()},
             "test accuracy (%)": {n: reader.history[ACCURACY]["test"] for n, reader in readers.items()},
         }

@@ -43,6 +43,12 @@ SLIPS = """
 report's δ1 comes out. dC/dx = W1ᵀ δ1 is complete: an input has no activation, so no σ' follows. Multiply the wrong δ1
 by x once more, as if there were one, and the report's dC/dx comes out.
 """
+CAPTIONS = (
+    "The network from left to right, with values in black and gradients of C in red. δ2 stands below z2, with the "
+    "minus sign that the report lost on the way back to δ1, which stands below z1.",
+    "The same with every step, and the rule of the gradient on each arrow. Put the numbers into a rule and the red "
+    "ones come out: g is the gradient of the operation's result, ① an input without a name.",
+)
 
 
 def leaf(*rows: list[float]) -> tg.Tensor:
@@ -83,9 +89,8 @@ def run(report: Report) -> None:
     report.heading("The same on paper")
     report.pre(derivation)
     report.heading("The same as a drawing")
-    report.figure("worked_example", small, "Values in black, gradients of C in red.", fit=False)
-    every = "Every step, with its rule on each arrow; g is the gradient of its result, ① an input without a name."
-    report.figure("worked_example_full", drawing, every, fit=False)
+    report.figure("worked_example", small, CAPTIONS[0], fit=False)
+    report.figure("worked_example_full", drawing, CAPTIONS[1], fit=False)
 
 
 def show_the_slips(report: Report, delta1: tg.Tensor, dx: tg.Tensor) -> None:
