@@ -8,7 +8,7 @@ import pytest
 from kernel_strategies import FLOATS
 
 from tinygrad_edu import kernels
-from tinygrad_edu.kernels import exponential
+from tinygrad_edu.kernels import exponential, vectors
 from tinygrad_edu.kernels.jit import jit
 
 # As the docstrings promise.
@@ -79,6 +79,32 @@ def test_errors_stay_within_the_stated_bounds(name, dtype):
     for x in (bit_patterns(dtype), sweep(dtype)):
         for run in (kernels.registered()[name].fast, looped(getattr(exponential, f"{name}_scalar"))):
             assert ulps(run(x), exact(name, x)) <= BOUNDS[name] + slack
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_exp_of_negative_numbers(dtype):
+    run = looped(exponential.exp_of_negative)
+    x = np.concatenate([-np.abs(sweep(dtype)), [-np.inf, -0.0]]).astype(dtype)
+    assert ulps(run(x), exact("exp", x)) <= BOUNDS["exp"] + 0.01
+    assert np.isnan(run(np.full(40, np.nan, dtype))).all()
+
+
+def test_times_power_rounds_once_and_overflows():
+    """Where there is no instruction for it LLVM calls the C library: slow, but the same."""
+    assert not vectors.has_times_power()
+    assert vectors.times_power(3.0, 4) == 48
+
+    @jit
+    def loop(x, n, out):
+        for i in range(x.size):
+            out[i] = vectors.times_power(x[i], n[i])
+
+    powers = np.arange(-160, 140, dtype=np.int32)
+    x = np.tile(np.array([1.3, -0.7], np.float32), 150)
+    out = np.empty_like(x)
+    loop(x, powers, out)
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(out, np.ldexp(x, powers))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

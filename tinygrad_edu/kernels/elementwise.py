@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .exponential import erf_scalar, exp_scalar, sigmoid_scalar, tanh_scalar
+from .exponential import erf_scalar, exp_of_negative, exp_scalar, sigmoid_scalar, tanh_scalar
 from .jit import Jit, jit
 from .layout import channels_last, empty_like_images
 from .registry import Array, fresh, in_c_order, kernel, same_float
@@ -32,7 +32,7 @@ def relu_scalar(x: Any) -> Any:
 def logistic_loss_scalar(x: Any, y: Any) -> Any:
     """-y log(sigmoid(x)) - (1 - y) log(1 - sigmoid(x)), from the logit x."""
     one = type(x)(1)
-    return math.log1p(exp_scalar(-abs(x))) + (x * (one - y) if x > 0 else -x * y)
+    return math.log1p(exp_of_negative(-abs(x))) + (x * (one - y) if x > 0 else -x * y)
 
 
 @jit
@@ -67,7 +67,7 @@ def _sigmoid_loop(x: Array, out: Array) -> None:
 def _exp_minus_abs_loop(x: Array, out: Array) -> None:
     wide_vectors()
     for i in range(x.size):
-        out[i] = exp_scalar(-abs(x[i]))
+        out[i] = exp_of_negative(-abs(x[i]))
 
 
 @jit
@@ -93,6 +93,9 @@ def _flat_pair(x: Array) -> tuple[Array, Array, Array]:
 
     Channels-last memory stays so, without a copy; any other order gives a result in C order.
     """
+    if x.flags.carray:
+        out = np.empty(x.shape, x.dtype)
+        return (x, out, out) if x.ndim == 1 else (x.reshape(-1), out, out.reshape(-1))
     out = empty_like_images(x)
     if out.flags.c_contiguous:
         return _flat(x), out, out.reshape(-1)

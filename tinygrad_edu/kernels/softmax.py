@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .elementwise import exp_loop
-from .exponential import exp_scalar, from_order, log_of_sum, order_of
+from .exponential import exp_of_negative, from_order, log_of_sum, order_of
 from .jit import REASSOCIATE, jit
 from .registry import Array, fresh, in_c_order, kernel, same_float
 from .vectors import wide_vectors
@@ -55,7 +55,7 @@ def _beside_each_other(x: Array, start: int, e: Array, top: Array, total: Array)
             top[r] = e[k, r] if e[k, r] > top[r] else top[r]
     for k in range(columns):
         for r in range(lanes):
-            e[k, r] = exp_scalar(e[k, r] - top[r])
+            e[k, r] = exp_of_negative(e[k, r] - top[r])
     for k in range(columns):
         for r in range(lanes):
             total[r] += e[k, r]
@@ -67,7 +67,7 @@ def _exp_and_sum(row: Array, top: Any, e: Array) -> Any:
     wide_vectors()
     total = row.dtype.type(0)
     for k in range(row.size):
-        e[k] = exp_scalar(row[k] - top)
+        e[k] = exp_of_negative(row[k] - top)
         total += e[k]
     return total
 
