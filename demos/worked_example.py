@@ -44,7 +44,7 @@ report's δ1 comes out. dC/dx = W1ᵀ δ1 is complete: an input has no activatio
 by x once more, as if there were one, and the report's dC/dx comes out.
 """
 CAPTIONS = (
-    "The network from left to right, with values in black and gradients of C in red. δ2 stands below z2, with the "
+    "The network from left to right, with values in black and gradients of C in red. Below z2 stands δ2, with the "
     "minus sign that the report lost on the way back to δ1, which stands below z1.",
     "The same with every step, and the rule of the gradient on each arrow. Put the numbers into a rule and the red "
     "ones come out: g is the gradient of the operation's result, ① an input without a name.",
