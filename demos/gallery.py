@@ -26,8 +26,7 @@ HEAD = """# What the demos show
 
 Each part is one demo: `python -m demos NAME` makes its pictures, as SVG and PNG, its tables and its numbers anew, and
 `python -m demos all` all of them on one page, where there are more pictures than here. A1 to E2 are the experiments of
-five course reports; what stands before them and after them belongs to no report. Pictures of public data sets: see
-[ATTRIBUTION.md](ATTRIBUTION.md).
+five course reports. Pictures of public data sets: see [ATTRIBUTION.md](ATTRIBUTION.md).
 """
 
 

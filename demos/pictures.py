@@ -31,7 +31,7 @@ def sweeps(panels: Mapping[str, Series], ylabel: str, linthresh: Mapping[str, fl
     drawn = plots.figure(5 * len(panels), 3.8)
     axes = drawn.subplots(1, len(panels), squeeze=False)[0]
     for axis, (label, panel) in zip(axes, panels.items(), strict=True):
-        for (name, series), (dash, marker, color) in zip(panel.items(), plots.LINES, strict=True):
+        for (name, series), (dash, marker, color) in zip(panel.items(), plots.LINES, strict=False):
             x, y, crossed = map(np.array, zip(*series, strict=True))
             axis.plot(x, y, dash, marker=marker, markersize=4, color=color, label=name)
             axis.plot(x[crossed], y[crossed], "kx", markersize=10)

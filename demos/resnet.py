@@ -15,13 +15,14 @@ from demos.residual import ResNet
 from demos.training import ACCURACY, Classifier, outputs
 from tinygrad_edu import nn, optim, transforms, viz
 
-ROW, SECONDS = "E2", 360
+ROW, SECONDS = "E2", 570
 
 ELSEWHERE = {"from scratch": "68.6 %, 62.0 %, .621", "augmented": "62.2 %, 63.6 %, .635"}
 SLIPS = """
 The step size must fall towards the end. With constant steps of 0.002 the last epoch is a lottery: with seed 1 the
 augmented network had 59.6 % after 7 epochs and 51.0 % after 8, and its training accuracy fell as far; whether
-augmentation "helps" is then decided by the epoch one stops at.
+augmentation "helps" is then decided by the epoch one stops at. It also takes more epochs: without changed pictures 16
+of them (seed 0) end at 90.0 % of the training set and 66.6 % of the test set, a gap of 23 points.
 
 The report fine-tuned a ResNet-18 that had learned ImageNet, whose weights are not public data of ours: here a smaller
 one learns clothes (Fashion-MNIST, as 3 x 32 x 32) and goes on with CIFAR-10. It says that the network "without

@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_edu as tg
 import tinygrad_edu.nn.functional as F
-from demos import nielsen, regularisation, three_costs
+from demos import nielsen, pictures, regularisation, three_costs
 from demos.data import Part, digits
 from demos.score import Score
 from demos.training import (
@@ -82,6 +82,14 @@ def test_sweeps_mark_exactly_the_networks_with_one_answer(ran):
     assert strongest < found["lambda"]["L1 784-10"][0][1]
     assert len(found["share of units kept"]["dropout 784-30-10, left on"]) == 7
     assert set(found["small"]) == {f"{kind} {amount:g}" for kind, amount in regularisation.SMALL}
+
+
+def test_a_cross_stands_on_collapsed_networks_only():
+    series = {"L1": [(0.0, 0.9, False), (0.1, 0.1, True)], "L2": [(0.0, 0.9, False), (0.1, 0.8, False)]}
+    axis = pictures.sweeps({"lambda": series}, "share", {"lambda": 1e-4}).axes[0]
+    lines = [line.get_xydata().tolist() for line in axis.lines]
+    assert lines == [[[0, 0.9], [0.1, 0.1]], [[0.1, 0.1]], [[0, 0.9], [0.1, 0.8]], []]
+    assert axis.get_xscale() == "symlog"
 
 
 def test_costs_against_numpy():
