@@ -50,7 +50,9 @@ def build(out: Path, docs: Path) -> list[str]:
         parts += [table(each) for each in found["tables"]]
         if found["bars"]:
             rows = [[bar["what"], f"{bar['value']:.4g}", bar["wanted"]] for bar in found["bars"]]
-            parts.append(table({"header": ["what must come out", "is", "wanted"], "rows": rows, "caption": ""}))
+            parts.append(
+                table({"header": ["what must come out", "is", "wanted"], "rows": rows, "caption": "", "marked": []})
+            )
     for old in docs.glob("*.png"):
         if old.name not in shown:
             old.unlink()
@@ -78,9 +80,12 @@ def shrink(picture: Path, small: Path) -> None:
 
 
 def table(found: dict[str, Any]) -> str:
-    """A table in Markdown: a long one folded, a very long one cut, and then it says so."""
+    """A table in Markdown, rows that are set off in bold: long ones folded, very long ones cut, which they say."""
     rows, caption = found["rows"][:MOST_ROWS], found["caption"]
     cells = [[str(c).replace("|", "\\|").replace("\n", "<br>") for c in row] for row in (found["header"], *rows)]
+    for place in found["marked"]:
+        if place < len(rows):
+            cells[1 + place][0] = f"**{cells[1 + place][0]}**"
     lines = [f"| {' | '.join(row)} |" for row in cells]
     lines.insert(1, "| --- " * len(cells[0]) + "|")
     more = len(found["rows"]) - len(rows)

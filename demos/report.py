@@ -54,7 +54,7 @@ class Report:
                 sign = "*" if place in marked and number == 0 else " "
                 print(sign, "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
         print(caption)
-        self.tables.append({"header": cells[0], "rows": cells[1:], "caption": caption})
+        self.tables.append({"header": cells[0], "rows": cells[1:], "caption": caption, "marked": sorted(marked)})
         self.page.table(header, rows, caption=caption, marked=marked)
 
     def compare(self, ours: Mapping[str, Any], table: Mapping[str, tuple[str, str, str]]) -> None:

@@ -59,6 +59,7 @@ def test_tables_are_shown_whole_folded_or_cut():
 
     small, long, cut = shown(gallery.OPEN_ROWS), shown(gallery.MOST_ROWS), shown(gallery.MOST_ROWS + 3)
     assert small.startswith("| n |  |\n| --- | --- |\n| row 0 | a\\|b<br>c |\n")
+    assert "\n| **row 1** | a" in small
     assert small.endswith("\n\nIt.")
     assert long.startswith("<details><summary>40 rows: n</summary>\n\n| n |")
     assert f"| row {gallery.MOST_ROWS - 1} |" in long
