@@ -53,9 +53,8 @@ def test_every_figure_of_a_demo_is_explained_in_two_sentences(ran, name):
 
 def test_tables_are_shown_whole_folded_or_cut():
     def shown(count):
-        return gallery.table(
-            {"header": ["n", ""], "rows": [[f"row {k}", "a|b\nc"] for k in range(count)], "caption": "It."}
-        )
+        rows = [[f"row {k}", "a|b\nc"] for k in range(count)]
+        return gallery.table({"header": ["n", ""], "rows": rows, "caption": "It.", "marked": [1, 41]})
 
     small, long, cut = shown(gallery.OPEN_ROWS), shown(gallery.MOST_ROWS), shown(gallery.MOST_ROWS + 3)
     assert small.startswith("| n |  |\n| --- | --- |\n| row 0 | a\\|b<br>c |\n")
