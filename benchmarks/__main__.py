@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
+import sys
 from collections.abc import Sequence
 
 from benchmarks.machine import begin
@@ -42,11 +44,13 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """Run the benchmarks and write down what they found."""
     options = parse()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a file shows each table when it is there
     names = [options.name] if options.name else [name for name in NAMES if name not in ALONE]
     about = begin(options.threads)
     records = []
     for name in names:
-        print(f"\n== {name}: {NAMES[name]}", flush=True)
+        print(f"\n== {name}: {NAMES[name]}")
         records += importlib.import_module(f"benchmarks.{name}").run(options.rounds) or []
     if records:
         write(records, about, options.out)

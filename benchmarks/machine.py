@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import importlib.metadata
 import os
 import platform
@@ -57,11 +59,14 @@ def use_threads(count: int) -> None:
     os.environ["NPROC"] = str(count)
     flags = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if "multi_thread_eigen" not in flag]
     os.environ["XLA_FLAGS"] = " ".join([*flags, f"--xla_cpu_multi_thread_eigen={str(count > 1).lower()}"])
-    torch = optional("torch")
+    # What is loaded later would bring a BLAS that nobody told
+    for name in ("scipy.linalg", *LIBRARIES):
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
     threadpool_limits(count)
     tg.set_num_threads(count)
-    if torch is not None:
-        torch.set_num_threads(count)
+    if optional("torch") is not None:
+        optional("torch").set_num_threads(count)
 
 
 def describe(threads: int, unset: Sequence[str] = ()) -> dict[str, str]:

@@ -17,7 +17,7 @@ import tinygrad_edu as tg
 from benchmarks.machine import KEEP_MEMORY, ROOT
 from benchmarks.networks import MLPS, TITLES
 from benchmarks.steps import NOT_INSTALLED
-from benchmarks.timing import optional, progress, show_absent, show_table
+from benchmarks.timing import installed, progress, show_absent, show_table
 
 NAMES = ("c", "d1", "d2", "e")
 PROCESSES = 3
@@ -54,7 +54,7 @@ def run(rounds: int) -> Records:
     if sys.platform != "linux":
         print("memory: only Linux lets a process start its peak anew")
         return []
-    absent = {"torch": NOT_INSTALLED} if optional("torch") is None else {}
+    absent = {} if installed("torch") else {"torch": NOT_INSTALLED}
     peers = [peer for peer, (module, _) in PEERS.items() if module not in absent]
     jobs = [(name, peer) for name in NAMES for peer in peers if not (name in MLPS and peer == "torch NHWC")]
     found: dict[tuple[str, str], list[float]] = {job: [] for job in jobs}

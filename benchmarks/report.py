@@ -8,7 +8,7 @@ import re
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.timing import geometric_mean, optional
 
@@ -32,9 +32,17 @@ def write(records: Records, about: dict[str, str], folder: str) -> None:
         print(f"written: {place / 'benchmarks.png'}")
 
 
-def panels(records: Records) -> dict[str, list[Bar]]:
-    """The bars of each panel by its title: one for every training step and chain, one for every peer of the kernels."""
-    found: dict[str, list[Bar]] = {}
+class Panel(NamedTuple):
+    """What stands together in the chart."""
+
+    benchmark: str
+    title: str
+    bars: list[Bar]
+
+
+def panels(records: Records) -> list[Panel]:
+    """A panel for every training step, chain and peak of memory, and one for every peer of the kernels."""
+    found: dict[tuple[str, str], list[Bar]] = {}
     groups: dict[tuple[str, str], list[float]] = {}
     for r in records:
         if "ratio" not in r or r["name"] == "ours":
@@ -42,16 +50,16 @@ def panels(records: Records) -> dict[str, list[Bar]]:
         ratio = r["ratio"]
         if r["benchmark"] == "kernels":
             groups.setdefault((r["name"], kind(r["line"])), []).append(ratio)
-        elif r["benchmark"] == "memory":
-            title = "memory: peak of training steps"
-            found.setdefault(title, []).append((f"{r['line'].split()[0]} {r['name']}", ratio, ratio, ratio))
+            found.setdefault(("kernels", r["name"]), [])
         else:
-            unit = f"{r['title']}; ours {shown(ours(records, r))}"
-            found.setdefault(unit, []).append((r["name"], ratio, ratio * (1 - r["spread"]), ratio * (1 + r["spread"])))
+            off = r["spread"] if r["benchmark"] != "memory" else 0.0
+            bars = found.setdefault((r["benchmark"], f"{r['title']}; ours {ours(records, r)}"), [])
+            bars.append((r["name"], ratio, ratio * (1 - off), ratio * (1 + off)))
     for (peer, group), ratios in groups.items():
         bar = (f"{group} ({len(ratios)})", geometric_mean(ratios), min(ratios), max(ratios))
-        found.setdefault(f"kernels: {peer}; geometric means, least to most", []).append(bar)
-    return found
+        found["kernels", peer].append(bar)
+    more = {"kernels": " (geometric means, least to most)"}
+    return [Panel(benchmark, title + more.get(benchmark, ""), bars) for (benchmark, title), bars in found.items()]
 
 
 def kind(line: str) -> str:
@@ -59,50 +67,59 @@ def kind(line: str) -> str:
     return re.sub(r"\s*\(.*?\)", "", re.sub(r"^\d+x\d+x\d+", "matmul", line))
 
 
-def ours(records: Records, record: dict[str, Any]) -> float:
-    """Our seconds on the same line."""
+def ours(records: Records, record: dict[str, Any]) -> str:
+    """What we took on the same line."""
     same = (r for r in records if r["name"] == "ours" and r["benchmark"] == record["benchmark"])
-    return next(r["seconds"] for r in same if r["line"] == record["line"])
-
-
-def shown(seconds: float) -> str:
-    """A time in a unit that suits it."""
+    found = next(r for r in same if r["line"] == record["line"])
+    if "MiB" in found:
+        return f"{found['MiB']:.1f} MiB"
+    seconds = found["seconds"]
     return f"{1e3 * seconds:.3g} ms" if seconds >= 1e-3 else f"{1e6 * seconds:.3g} us"
 
 
-def chart(found: dict[str, list[Bar]], about: dict[str, str], path: Path) -> None:
-    """Ratios on a logarithmic axis, in panels whose lines at 1 stand below each other.
+def chart(found: list[Panel], about: dict[str, str], path: Path) -> None:
+    """Ratios on logarithmic axes, the same in all panels of a benchmark, with a line at 1; to be read without colours.
 
     A bar starts at 1, where both are equally fast. Filled dots to the right of it are where we are faster, empty ones
-    to the left where the other is: to be read without colours.
+    to the left where the other is.
     """
     from matplotlib.figure import Figure
 
-    titles = list(found)
-    rows = [titles[i : i + COLUMNS] for i in range(0, len(titles), COLUMNS)]
-    heights = [1.6 + max(len(found[title]) for title in row) for row in rows]
-    columns = min(COLUMNS, len(titles))
-    figure = Figure(figsize=(5.2 * columns, 0.24 * sum(heights) + 1.3), layout="constrained")
+    benchmarks = list(dict.fromkeys(each.benchmark for each in found))
+    together = {name: [each for each in found if each.benchmark == name] for name in benchmarks}
+    rows = [group[i : i + COLUMNS] for group in together.values() for i in range(0, len(group), COLUMNS)]
+    heights = [1.8 + max(len(each.bars) for each in row) for row in rows]
+    columns = max(len(row) for row in rows)
+    figure = Figure(figsize=(5.2 * columns, 0.23 * sum(heights) + 1.8), layout="constrained")
     grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
-    ends = [end for bars in found.values() for _, ratio, low, high in bars for end in (ratio, low, high)]
-    limits = (min(0.8, *ends) / 1.25, max(1.25, *ends) * 1.9)
+    limits = {name: reach(group) for name, group in together.items()}
     for i, row in enumerate(rows):
-        for j, title in enumerate(row):
-            panel(figure.add_subplot(grid[i, j]), title, found[title], limits)
-    figure.suptitle("Their time (or memory) divided by ours: right of the line at 1 we are better", fontsize=13)
+        for j, each in enumerate(row):
+            panel(figure.add_subplot(grid[i, j]), each, limits[each.benchmark])
+    heading = "Their time (or memory) divided by ours\n● we need less   ○ we need more   — middle half of the rounds"
+    figure.suptitle(heading, fontsize=11)
     notes = [f"{name}: {text}" for name, text in about.items()]
-    figure.supxlabel("\n".join(wrapped(notes, 60 * columns)), fontsize=7, x=0.01, ha="left")
+    figure.supxlabel("\n".join(wrapped(notes, 70 * columns)), fontsize=7, x=0.01, ha="left")
     figure.savefig(path, dpi=110)
 
 
-def panel(axes: Any, title: str, bars: list[Bar], limits: tuple[float, float]) -> None:
+def reach(group: list[Panel]) -> tuple[float, float]:
+    """The ends of the axis: all that is drawn, 1, and room for numbers."""
+    ends = [end for each in group for _, *numbers in each.bars for end in numbers]
+    least, most = min(0.6, *ends), max(1.8, *ends)
+    room = (most / least) ** 0.06
+    return least / room, most * room**3
+
+
+def panel(axes: Any, drawn: Panel, limits: tuple[float, float]) -> None:
     """One panel: a line for every bar, the first on top."""
+    bars = drawn.bars
     places = range(len(bars))
     for y, (_, ratio, low, high) in zip(places, bars, strict=True):
         axes.plot([1, ratio], [y, y], color="0.6", linewidth=3, solid_capstyle="butt", zorder=1)
         axes.plot([low, high], [y, y], color="black", linewidth=1, zorder=2)
         axes.plot([ratio], [y], "o", markersize=6, color="black", mfc="black" if ratio >= 1 else "white", zorder=3)
-        number = f"{ratio:.2g}" if ratio < 10 else f"{ratio:.0f}"
+        number = f"{ratio:.2g}" if ratio < 0.1 else f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
         where: Any = {"xytext": (7, 0), "textcoords": "offset points", "va": "center"}
         axes.annotate(number, (max(ratio, high, 1), y), fontsize=8, **where)
     axes.axvline(1, color="black", linewidth=1.2, zorder=0)
@@ -118,7 +135,7 @@ def panel(axes: Any, title: str, bars: list[Bar], limits: tuple[float, float]) -
     axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.tick_params(axis="x", labelsize=7)
     axes.tick_params(axis="y", length=0)
-    axes.set_title("\n".join(textwrap.wrap(title, 54)), fontsize=9, loc="left")
+    axes.set_title("\n".join(textwrap.wrap(f"{drawn.benchmark}: {drawn.title}", 56)), fontsize=9, loc="left")
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
 

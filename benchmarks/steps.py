@@ -18,7 +18,7 @@ import tinygrad_edu as tg
 from benchmarks.array_peers import TRAININGS, Unable
 from benchmarks.machine import busy_cores, peak
 from benchmarks.networks import MLPS, NAMES, TITLES, Training, operations
-from benchmarks.timing import Timing, interleave, optional, progress, show_absent, show_table
+from benchmarks.timing import Timing, installed, interleave, optional, progress, show_absent, show_table
 
 STEPS = [(name, "SGD") for name in NAMES] + [("c", "Adam"), ("e", "Adam")]
 NOT_INSTALLED = "not installed"
@@ -68,14 +68,13 @@ def candidates(name: str, optimizer: str) -> tuple[dict[str, np.ndarray], Makers
     start = ours.weights()
     makers: Makers = {"ours": lambda: ours, "ours, compiled": lambda: CompiledTraining(name, optimizer, start)}
     absent: dict[str, str] = {}
-    torch = optional("torch")
-    if torch is None:
+    if not installed("torch"):
         absent |= dict.fromkeys(("torch", "torch.compile"), NOT_INSTALLED)
     else:
-        makers |= torch_makers(torch, name, optimizer, start)
+        makers |= torch_makers(optional("torch"), name, optimizer, start)
         absent |= without_compiler(makers)
     for peer, (module, make) in TRAININGS.items():
-        if optional(module) is None:
+        if not installed(module):
             absent[peer] = NOT_INSTALLED
         else:
             makers[peer] = partial(make, name, optimizer, start)

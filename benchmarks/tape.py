@@ -17,7 +17,7 @@ import numpy as np
 import tinygrad_edu as tg
 from benchmarks.array_peers import Unable
 from benchmarks.steps import NOT_INSTALLED, not_held, reason, without_compiler
-from benchmarks.timing import Timing, interleave, optional, progress, show_absent, show_table
+from benchmarks.timing import Timing, installed, interleave, progress, show_absent, show_table
 
 LENGTH = 500
 OPERATIONS = 2 * LENGTH
@@ -70,7 +70,7 @@ def candidates(entries: int, operands: bool) -> tuple[Makers, dict[str, str]]:
     makers: Makers = {"ours": lambda: tensors(tg.from_numpy, arrays, operands)}
     absent = {"ours, compiled": f"numba takes minutes to compile {OPERATIONS} lines that are not a loop"}
     for name, (module, make) in PEERS.items():
-        if optional(module) is None:
+        if not installed(module):
             absent[name] = NOT_INSTALLED
         else:
             makers[name] = partial(make, arrays, operands)

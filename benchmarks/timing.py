@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import importlib.util
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,13 +38,15 @@ class Timing:
         return float(high - low) / 2 / self.median
 
 
+def installed(name: str) -> bool:
+    """Whether there is such a library. A mere folder of that name on the path is none."""
+    found = importlib.util.find_spec(name)
+    return found is not None and found.origin is not None
+
+
 def optional(name: str) -> Any:
-    """A peer, or None where it is not installed. A mere folder of that name on the path is no library."""
-    try:
-        module = importlib.import_module(name)
-    except ModuleNotFoundError:
-        return None
-    return module if getattr(module, "__file__", None) else None
+    """A peer, or None where it is not installed."""
+    return importlib.import_module(name) if installed(name) else None
 
 
 def interleave(

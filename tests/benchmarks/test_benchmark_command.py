@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_edu as tg
 from benchmarks import __main__ as command
-from benchmarks import machine, report, steps, tape, timing
+from benchmarks import array_peers, machine, memory, report, steps, tape, timing
 
 ABOUT = {"machine": "a machine", "versions": "numpy 2", "threads": "1"}
 
@@ -17,10 +17,8 @@ ABOUT = {"machine": "a machine", "versions": "numpy 2", "threads": "1"}
 @pytest.fixture
 def nobody(monkeypatch):
     """As if no other library were installed."""
-    real = timing.optional
-    libraries = {"torch", "jax", "mygrad", "autograd", "micrograd"}
-    for module in (steps, tape):
-        monkeypatch.setattr(module, "optional", lambda name: None if name in libraries else real(name))
+    for module in (steps, tape, memory):
+        monkeypatch.setattr(module, "installed", lambda name: False)
 
 
 def test_options():
@@ -55,6 +53,36 @@ def test_who_is_absent_is_named(nobody, monkeypatch, capsys):
         for name in set(absent) - set(others):
             assert f"not measured: {name}: not installed" in said
         assert {r["name"] for r in records if "ratio" in r} >= {"ours"}
+
+
+def test_memory_names_the_absent_too(nobody, monkeypatch, capsys):
+    monkeypatch.setattr(memory, "NAMES", ("c",))
+    monkeypatch.setattr(memory, "PROCESSES", 1)
+    monkeypatch.setattr(memory, "megabytes", lambda *what: 2.5)
+    ours, torch = memory.run(1)
+    assert (ours["name"], ours["MiB"], ours["ratio"]) == ("ours", 2.5, 1.0)
+    assert torch["absent"] == "not installed"
+    assert "not measured: torch: not installed" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process start its peak anew")
+def test_the_memory_of_a_step_holds_its_weights_and_gradients():
+    weights = sum(array.nbytes for array in steps.candidates("c", "SGD")[0].values())
+    assert 2 * weights / 2**20 < memory.megabytes("tinygrad_edu", "NCHW", "c") < 100
+
+
+def test_a_library_that_does_not_load_is_named(monkeypatch):
+    def broken(name):
+        raise ImportError("built for another NumPy")
+
+    monkeypatch.setattr(array_peers, "import_module", broken)
+    monkeypatch.setattr(steps, "installed", lambda name: name == "mygrad")
+    start, makers, absent = steps.candidates("a", "SGD")
+    del makers["ours, compiled"]
+    found, failed = steps.agreeing(makers, start)
+    assert list(found) == ["ours"]
+    assert failed == {"mygrad": "fails: ImportError: built for another NumPy"}
+    assert absent["jax.jit"] == "not installed"
 
 
 def test_who_fails_is_named_in_one_line():
@@ -149,21 +177,25 @@ RECORDS = [
     timed("kernels", "64x64x64", "torch", 2.0),
     timed("kernels", "128x64x64", "torch", 8.0),
     timed("kernels", "conv (64, 1, 28, 8, 5, 1, 0) forward", "torch", 3.0),
-    timed("memory", "(c) SGD", "torch NCHW", 1.5),
+    timed("memory", "(c) SGD", "ours", 1.0, title="(c) a network", MiB=7.0),
+    timed("memory", "(c) SGD", "torch NCHW", 1.5, title="(c) a network", MiB=10.5),
     {"benchmark": "startup", "line": "import numpy", "seconds": 0.1},
 ]
 
 
 def test_panels_of_the_chart():
-    found = report.panels(RECORDS)
-    assert found["(a) a network; ours 1 ms"] == [("torch", 2.0, 1.8, 2.2), ("jax.jit", 0.5, 0.45, 0.55)]
-    ((_, kernels),) = [item for item in found.items() if item[0].startswith("kernels: torch")]
-    assert [(name, pytest.approx(mean), low, high) for name, mean, low, high in kernels] == [
+    steps_panel, kernels_panel, memory_panel = report.panels(RECORDS)
+    assert steps_panel == (
+        "steps",
+        "(a) a network; ours 1 ms",
+        [("torch", 2.0, 1.8, 2.2), ("jax.jit", 0.5, 0.45, 0.55)],
+    )
+    assert kernels_panel.title.startswith("torch")
+    assert [(name, pytest.approx(mean), low, high) for name, mean, low, high in kernels_panel.bars] == [
         ("matmul (2)", 4.0, 2.0, 8.0),
         ("conv forward (1)", 3.0, 3.0, 3.0),
     ]
-    assert found["memory: peak of training steps"] == [("(c) torch NCHW", 1.5, 1.5, 1.5)]
-    assert len(found) == 3
+    assert memory_panel.bars == [("torch NCHW", 1.5, 1.5, 1.5)]
 
 
 def test_reports_are_written(tmp_path, capsys):
@@ -187,11 +219,12 @@ def test_the_chart_is_drawn_on_a_logarithmic_axis_with_a_line_at_one(tmp_path):
         patch.setattr(figure.Figure, "savefig", keep)
         report.write(RECORDS, ABOUT, str(tmp_path))
     assert (tmp_path / "benchmarks.png").stat().st_size > 5000
-    for axes in drawn[0].axes:
+    assert len(drawn[0].axes) == 3
+    for axes, (least, most) in zip(drawn[0].axes, ((0.45, 2.2), (1, 8), (1, 1.5)), strict=True):
         assert axes.get_xscale() == "log"
         assert any(np.array_equal(line.get_xdata(), [1, 1]) for line in axes.lines)
         low, high = axes.get_xlim()
-        assert low < 0.5 < 8 < high
+        assert low < least < most < high
 
 
 def test_a_folder_is_no_library(tmp_path, monkeypatch):
