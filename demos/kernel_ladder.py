@@ -15,7 +15,7 @@ from tinygrad_edu.kernels import ladder
 from tinygrad_edu.kernels.jit import jit
 from tinygrad_edu.kernels.tile import FOUR, fma, spaced, store, tile_columns, tile_rows, tile_shape, zero
 
-SECONDS = 20
+SECONDS = 10
 
 IDEAS = {
     "naive": "three loops, as it is written",

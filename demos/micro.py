@@ -17,7 +17,7 @@ from demos.report import Report
 from demos.worked_example import TABLE
 from tinygrad_edu import viz
 
-SECONDS = 8
+SECONDS = 6
 
 MISSING = """
 What it lacks is what the engine is about. Its values are single numbers: the product of two 100 x 100 matrices makes

@@ -15,7 +15,7 @@ from demos.together import together
 from demos.weights import Start, with_weights
 from tinygrad_edu import nn, optim
 
-ROW, SECONDS = "B2", 55
+ROW, SECONDS = "B2", 30
 
 NETWORKS = {"sigmoid_l2": ("sigmoid, squared error", nn.Sigmoid, F.mse_loss),
             "sigmoid_ce": ("sigmoid, cross-entropy", nn.Sigmoid, F.binary_cross_entropy),
