@@ -86,8 +86,8 @@ def test_a_second_process_finds_everything_in_the_cache_until_a_source_changes(p
     # A function that is called from another file changes: the caller's machine code is out of date.
     callee = package / "kernels" / "exponential.py"
     text = callee.read_text()
-    assert "(type(x)(1) + m) * power" in text
-    callee.write_text(text.replace("(type(x)(1) + m) * power", "(type(x)(3) + 3 * m) * power"))
+    assert text.count("+ (x - x)") == 1
+    callee.write_text(text.replace("+ (x - x)", "+ type(x)(math.log(3))"))
     changed, said = run(package, CROSS_ENTROPY, TINYGRAD_EDU_QUIET="1")
     assert changed == [f"loss {np.log(6)}"]
     assert said == ""

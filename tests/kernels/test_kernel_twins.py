@@ -267,6 +267,26 @@ def test_cross_entropy_twins_agree(data):
     assert_within(grad, exact, 4 + classes, scale=np.max(np.abs(g), initial=0.0))
 
 
+@pytest.mark.parametrize("shape", [(1000, 10), (700, 16), (50, 17), (40, 130), (3, 5000), (7, 1), (0, 3)])
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_softmax_of_many_and_of_long_rows(shape, dtype):
+    """More than go through the steps at once, rows that fill vectors and that do not; single NaN and infinities."""
+    rng = np.random.default_rng(0)
+    x, target, g = rng.standard_normal(shape) * 5, rng.integers(0, shape[1], shape[0]), rng.standard_normal(shape[0])
+    for i in range(0, shape[0], 3):
+        x[i, rng.integers(shape[1])] = rng.choice([np.nan, np.inf, -np.inf, 200.0])
+    x, g = x.astype(dtype), g.astype(dtype)
+    wide, above = x.astype(np.float64), g.astype(np.float64)
+    units = 4 + shape[1]
+    assert_within(kernels.cross_entropy.fast(x, target), kernels.cross_entropy.reference(wide, target), units, 200)
+    found = kernels.cross_entropy_grad.fast(g, x, target)
+    assert_within(found, kernels.cross_entropy_grad.reference(above, wide, target), units, scale=4)
+    z = kernels.log_softmax.fast(x, 1)
+    assert_within(z, kernels.log_softmax.reference(wide, 1), units, scale=200)
+    exact = kernels.log_softmax_grad.reference(wide, z.astype(np.float64), 1)
+    assert_within(kernels.log_softmax_grad.fast(x, z, 1), exact, units, scale=2e4)
+
+
 @pytest.mark.parametrize("rows", [1, 500])
 @pytest.mark.parametrize("bad", [-1, 3, 2**40])
 def test_cross_entropy_names_a_target_that_is_no_class(bad, rows):

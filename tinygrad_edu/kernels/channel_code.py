@@ -128,6 +128,65 @@ def divided(typing: Any, row: Any, divisor: Any) -> Any:
 
 
 @intrinsic
+def minus(typing: Any, row: Any, number: Any) -> Any:
+    """The row with a number taken from each of its own."""
+    return changed(row, lambda builder, v, args: builder.fsub(v, spread(builder, args[0], v.type)), row.dtype)
+
+
+@intrinsic
+def times(typing: Any, row: Any, number: Any) -> Any:
+    """The row times a number."""
+    return changed(row, lambda builder, v, args: builder.fmul(v, spread(builder, args[0], v.type)), row.dtype)
+
+
+@intrinsic
+def maxima(typing: Any, row: Any, x: Any, at: Any, count: Any) -> Any:
+    """The row with those numbers of x from `at` on that are larger in their place; NaN is not."""
+
+    def write(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        value, start, at, count = args
+        mask, found = masks(builder, row, sig.args[-1], count), []
+        new = loaded(builder, row, start, at, mask)
+        for old, other, inside in zip(vectors_of(builder, row, value), new, mask, strict=True):
+            wins = builder.fcmp_ordered(">", other, old)
+            wins = wins if inside is None else builder.and_(wins, inside)
+            found.append(builder.select(wins, other, old))
+        return joined(context, builder, row, found)
+
+    return row(row, x, types.intp, count), write
+
+
+def folded(row: Any, combine: Callable[[Any, Any, Any], Any]) -> tuple[Any, Any]:
+    """The signature and the code of an operation that makes one number of a row: halves on halves."""
+
+    def write(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        first, *others = vectors_of(builder, row, args[0])
+        for other in others:
+            first = combine(builder, first, other)
+        size = row.lanes
+        while size > 1:
+            size //= 2
+            upper = ir.Constant(ir.VectorType(INT32, size), list(range(size, 2 * size)))
+            lower = ir.Constant(ir.VectorType(INT32, size), list(range(size)))
+            first = combine(builder, *(builder.shuffle_vector(first, first, half) for half in (lower, upper)))
+        return builder.extract_element(first, ir.Constant(INT32, 0))
+
+    return row.dtype(row), write
+
+
+@intrinsic
+def largest(typing: Any, row: Any) -> Any:
+    """The largest number of a row without NaN."""
+    return folded(row, lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
+
+
+@intrinsic
+def total(typing: Any, row: Any) -> Any:
+    """The sum of a row."""
+    return folded(row, lambda builder, a, b: builder.fadd(a, b))
+
+
+@intrinsic
 def put(typing: Any, row: Any, out: Any, at: Any, count: Any) -> Any:
     """Write the row to out[at], out[at + 1], ...; places are cut down to the integers that `out` has."""
     bits = out.dtype.bitwidth
@@ -156,7 +215,7 @@ def masked_store(builder: Any, dtype: Any, vector: Any, place: Any, mask: Any) -
 
 def masked(builder: Any, what: str, dtype: Any, lanes: int, result: Any, kinds: list[Any]) -> Any:
     """LLVM's masked load or store of vectors of a dtype."""
-    letter = "i" if isinstance(dtype, types.Integer) else "f"
+    letter = "f" if dtype in (types.float32, types.float64) else "i"
     name = f"llvm.masked.{what}.v{lanes}{letter}{dtype.bitwidth}.p0"
     return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, kinds), name)
 

@@ -1,4 +1,4 @@
-"""Channels of a pixel in registers: what pooling and sums over images are fast by.
+"""Channels of a pixel in registers: what pooling, sums over images and softmax are fast by.
 
 Where the channels of a pixel are next to each other in memory, whatever is done to pixels is done to many channels at
 once. A *row* here is a tile (see `tile`) of a single row: one or two vectors of channels, which stay in registers
@@ -12,7 +12,8 @@ while a window of an image, or a column of pixels, is walked over:
 
 `count` says how many of a row's channels there are. `ALL`, the empty tuple, means every one of them; a number means so
 many, and costs a mask at every access. The two are of different types, so a function that gets a `count` is compiled
-for each: loops call it for the channels that fill rows, and once more for what is left.
+for each: loops call it for the channels that fill rows, and once more for what is left. Where a part of a row was
+stored, what is behind it should not be read soon: a processor waits for all of a masked store.
 
 Places are positions in an image, int16 or int32 in memory and always int32 in a row. NOWHERE is none.
 """
@@ -32,8 +33,11 @@ __all__ = [
     "clear",
     "divided",
     "larger",
+    "largest",
     "lowest",
+    "maxima",
     "memory",
+    "minus",
     "moved",
     "nothing",
     "nowhere",
@@ -44,6 +48,8 @@ __all__ = [
     "row_shape",
     "row_width",
     "tile_columns",
+    "times",
+    "total",
     "without",
 ]
 
@@ -71,6 +77,11 @@ nothing: Any = _RowOperation("nothing")
 channels_of: Any = _RowOperation("channels_of")
 plus: Any = _RowOperation("plus")
 divided: Any = _RowOperation("divided")
+minus: Any = _RowOperation("minus")
+times: Any = _RowOperation("times")
+maxima: Any = _RowOperation("maxima")
+largest: Any = _RowOperation("largest")
+total: Any = _RowOperation("total")
 put: Any = _RowOperation("put")
 lowest: Any = _RowOperation("lowest")
 larger: Any = _RowOperation("larger")

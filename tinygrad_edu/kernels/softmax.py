@@ -3,8 +3,9 @@
 All subtract a row's maximum before they exponentiate, so nothing overflows:
 log sum exp(x) = max(x) + log sum exp(x - max(x)). A row of only -inf, or with +inf or NaN in it, gives NaN.
 
-The fast twins go row by row, in vector instructions along a row; rows that are too short for that, as the ten classes
-of a digit, are taken sixteen at a time, in vector instructions across them.
+The fast twins go along each row in vector instructions, also if it is shorter than a vector as the ten classes of a
+digit are: the rest of the vector is masked. Only the exponentials in between take many rows as one, some thousand
+numbers at a time, which then are still in the nearest cache.
 The `*_loop` functions can be called from compiled code; they take C-contiguous arrays of one float dtype.
 """
 
@@ -14,109 +15,144 @@ from typing import Any
 
 import numpy as np
 
+from .channels import (
+    ALL,
+    channels_of,
+    largest,
+    lowest,
+    maxima,
+    memory,
+    minus,
+    nothing,
+    plus,
+    put,
+    row_shape,
+    tile_columns,
+    times,
+    total,
+)
 from .elementwise import exp_loop
-from .exponential import exp_of_negative, from_order, log_of_sum, order_of
-from .jit import REASSOCIATE, jit
+from .exponential import exp_of_negative, log_of_sum
+from .jit import jit
 from .registry import Array, fresh, in_c_order, kernel, same_float
+from .tile import ONE
 from .vectors import wide_vectors
 
-# Rows shorter than this are taken LANES at a time, side by side: their own length is too short for vectors.
-SHORT = 64
-LANES = 16
-
-
-@jit(fastmath=REASSOCIATE)
-def _sum_of(row: Array) -> Any:
-    total = row.dtype.type(0)
-    for k in range(row.size):
-        total += row[k]
-    return total
+# About so many numbers, in whole rows, go through the steps together.
+BLOCK = 4096
 
 
 @jit
-def _beside_each_other(x: Array, start: int, e: Array, top: Array, total: Array) -> None:
-    """e (C, LANES) = exp(x - top) for the rows of x from `start`, their maxima and sums in top and total (LANES,).
+def _rows_at_once(columns: int) -> int:
+    return max(1, BLOCK // max(columns, 1))
 
-    The last row stands in for those there are not. A NaN need not become the maximum, since it gets into the sum.
+
+@jit
+def _exp_of_rows(x: Array, first: int, e: Array, top: Array, sums: Array) -> None:
+    """e (rows, C) = exp(x - top) for as many rows of x from `first`, their maxima and sums in top and sums.
+
+    A NaN need not become the maximum, since it gets into the sum.
     """
-    # No views of rows, which cost more to make than they hold; and the number of lanes from an array, since LLVM would
-    # write out loops of a known length before it looks for vectors.
-    columns, lanes = e.shape
-    last = x.shape[0] - 1
-    for r in range(lanes):
-        i = min(start + r, last)
-        for k in range(columns):
-            e[k, r] = x[i, k]
-    for r in range(lanes):
-        top[r] = e[0, r]
-        total[r] = 0
-    for k in range(columns):
-        for r in range(lanes):
-            top[r] = e[k, r] if e[k, r] > top[r] else top[r]
-    for k in range(columns):
-        for r in range(lanes):
-            e[k, r] = exp_of_negative(e[k, r] - top[r])
-    for k in range(columns):
-        for r in range(lanes):
-            total[r] += e[k, r]
+    rows, columns = e.shape
+    shape, given, made = row_shape(x, ONE), memory(x), memory(e)
+    for i in range(rows):
+        top[i] = _top(shape, given, (first + i) * columns, columns)
+        _shift(shape, given, (first + i) * columns, columns, top[i], 0, made, i * columns)
+    _exp_in_place(e.reshape(e.size))
+    for i in range(rows):
+        sums[i] = _sum(shape, made, i * columns, columns)
 
 
-@jit(fastmath=REASSOCIATE)
-def _exp_and_sum(row: Array, top: Any, e: Array) -> Any:
-    """e = exp(row - top), and its sum."""
+@jit(inner=True)
+def _exp_in_place(e: Array) -> None:
     wide_vectors()
-    total = row.dtype.type(0)
-    for k in range(row.size):
-        e[k] = exp_of_negative(row[k] - top)
-        total += e[k]
-    return total
+    for k in range(e.size):
+        e[k] = exp_of_negative(e[k])
+
+
+@jit(inner=True)
+def _top(shape: Any, x: Any, at: int, columns: int) -> Any:
+    """The largest of so many numbers of x from `at` on, NaN left aside."""
+    step, (best, _) = tile_columns(shape), lowest(shape)
+    whole = columns // step * step
+    for c in range(0, whole, step):
+        best = maxima(best, x, at + c, ALL)
+    if whole < columns:
+        best = maxima(best, x, at + whole, columns - whole)
+    return largest(best)
+
+
+@jit(inner=True)
+def _sum(shape: Any, x: Any, at: int, columns: int) -> Any:
+    """The sum of so many numbers of x from `at` on."""
+    step, acc = tile_columns(shape), nothing(shape)
+    whole = columns // step * step
+    for c in range(0, whole, step):
+        acc = plus(acc, x, at + c, ALL)
+    if whole < columns:
+        acc = plus(acc, x, at + whole, columns - whole)
+    return total(acc)
+
+
+@jit(inner=True)
+def _shift(shape: Any, x: Any, at: int, columns: int, number: Any, another: Any, out: Any, there: int) -> None:
+    """out from `there` on = so many numbers of x from `at` on, less one number, less another."""
+    step = tile_columns(shape)
+    whole = columns // step * step
+    for c in range(0, whole, step):
+        put(minus(minus(channels_of(shape, x, at + c, ALL), number), another), out, there + c, ALL)
+    if whole < columns:
+        rest = columns - whole
+        put(minus(minus(channels_of(shape, x, at + whole, rest), number), another), out, there + whole, rest)
+
+
+@jit(inner=True)
+def _scale(shape: Any, x: Any, at: int, columns: int, number: Any, out: Any, there: int) -> None:
+    """out from `there` on = so many numbers of x from `at` on, times a number."""
+    step = tile_columns(shape)
+    whole = columns // step * step
+    for c in range(0, whole, step):
+        put(times(channels_of(shape, x, at + c, ALL), number), out, there + c, ALL)
+    if whole < columns:
+        rest = columns - whole
+        put(times(channels_of(shape, x, at + whole, rest), number), out, there + whole, rest)
 
 
 @jit
-def _max_of(row: Array) -> Any:
-    """The largest entry. As integers of the same order, for which LLVM has vector instructions in every loop."""
-    largest = order_of(row[0])
-    for k in range(row.size):
-        largest = max(largest, order_of(row[k]))
-    return from_order(largest, row[0])
-
-
-@jit
-def _logs(total: Array) -> None:
+def _logs(sums: Array) -> None:
     wide_vectors()
-    for r in range(total.size):
-        total[r] = log_of_sum(total[r])
+    for r in range(sums.size):
+        sums[r] = log_of_sum(sums[r])
 
 
 @jit
 def log_softmax_loop(x: Array, out: Array) -> None:
     """out = log_softmax of each row of x (N, C)."""
-    rows, columns = x.shape
-    top, total = np.empty(LANES, x.dtype), np.empty(LANES, x.dtype)
-    if columns >= SHORT:
-        for i in range(rows):
-            largest = _max_of(x[i])
-            log_total = log_of_sum(_exp_and_sum(x[i], largest, out[i]))
-            for k in range(columns):
-                out[i, k] = (x[i, k] - largest) - log_total
-        return
-    e = np.empty((columns, LANES), x.dtype)
-    for start in range(0, rows, LANES):
-        _beside_each_other(x, start, e, top, total)
-        _logs(total)
-        for i in range(start, min(start + LANES, rows)):
-            for k in range(columns):
-                out[i, k] = (x[i, k] - top[i - start]) - total[i - start]
+    (rows, columns), shape, given, made = x.shape, row_shape(x, ONE), memory(x), memory(out)
+    count = min(rows, _rows_at_once(columns))
+    e, top, sums = np.empty((count, columns), x.dtype), np.empty(count, x.dtype), np.empty(count, x.dtype)
+    for first in range(0, rows, max(count, 1)):
+        last = min(first + count, rows)
+        _exp_of_rows(x, first, e[: last - first], top, sums)
+        _logs(sums)
+        for i in range(first, last):
+            _shift(shape, given, i * columns, columns, top[i - first], sums[i - first], made, i * columns)
 
 
 @jit
 def log_softmax_grad_loop(g: Array, z: Array, out: Array) -> None:
     """out = g - exp(z) * sum(g), the sum along each row, for g and z (N, C)."""
-    exp_loop(z.reshape(z.size), out.reshape(out.size))
-    for i in range(z.shape[0]):
-        total = _sum_of(g[i])
-        for k in range(z.shape[1]):
-            out[i, k] = g[i, k] - out[i, k] * total
+    (rows, columns), shape, above, made = g.shape, row_shape(g, ONE), memory(g), memory(out)
+    step, count, logs = tile_columns(shape), min(rows, _rows_at_once(columns)), z.reshape(z.size)
+    e = np.empty(count * columns, g.dtype)
+    for first in range(0, rows * columns, max(count * columns, 1)):
+        last = min(first + count * columns, rows * columns)
+        exp_loop(logs[first:last], e)
+        for at in range(first, last, columns):
+            whole = _sum(shape, above, at, columns)
+            for c in range(at, at + columns, step):
+                left = at + columns - c
+                put(plus(times(channels_of(shape, memory(e), c - first, left), -whole), above, c, left), made, c, left)
 
 
 @jit
@@ -138,19 +174,14 @@ def cross_entropy_loop(x: Array, target: Array, loss: Array) -> int:
     bad = _bad_row(target, columns)
     if bad >= 0:
         return bad
-    top, total = np.empty(LANES, x.dtype), np.empty(LANES, x.dtype)
-    if columns >= SHORT:
-        e = np.empty(columns, x.dtype)
-        for i in range(rows):
-            largest = _max_of(x[i])
-            loss[i] = log_of_sum(_exp_and_sum(x[i], largest, e)) - (x[i, target[i]] - largest)
-        return bad
-    block = np.empty((columns, LANES), x.dtype)
-    for start in range(0, rows, LANES):
-        _beside_each_other(x, start, block, top, total)
-        _logs(total)
-        for i in range(start, min(start + LANES, rows)):
-            loss[i] = total[i - start] - (x[i, target[i]] - top[i - start])
+    count = min(rows, _rows_at_once(columns))
+    e, top, sums = np.empty((count, columns), x.dtype), np.empty(count, x.dtype), np.empty(count, x.dtype)
+    for first in range(0, rows, max(count, 1)):
+        last = min(first + count, rows)
+        _exp_of_rows(x, first, e[: last - first], top, sums)
+        _logs(sums)
+        for i in range(first, last):
+            loss[i] = sums[i - first] - (x[i, target[i]] - top[i - first])
     return bad
 
 
@@ -164,23 +195,16 @@ def cross_entropy_grad_loop(g: Array, x: Array, target: Array, out: Array) -> in
     bad = _bad_row(target, columns)
     if bad >= 0:
         return bad
-    top, total = np.empty(LANES, x.dtype), np.empty(LANES, x.dtype)
-    if columns >= SHORT:
-        for i in range(rows):
-            whole = _exp_and_sum(x[i], _max_of(x[i]), out[i])
-            right, scale = out[i, target[i]] / whole - 1, g[i] / whole
-            for k in range(columns):
-                out[i, k] *= scale
-            out[i, target[i]] = g[i] * right
-        return bad
-    e = np.empty((columns, LANES), x.dtype)
-    for start in range(0, rows, LANES):
-        _beside_each_other(x, start, e, top, total)
-        for i in range(start, min(start + LANES, rows)):
-            right, scale = e[target[i], i - start] / total[i - start] - 1, g[i] / total[i - start]
-            for k in range(columns):
-                out[i, k] = e[k, i - start] * scale
-            out[i, target[i]] = g[i] * right
+    count, shape, made = min(rows, _rows_at_once(columns)), row_shape(x, ONE), memory(out)
+    e, top, sums = np.empty((count, columns), x.dtype), np.empty(count, x.dtype), np.empty(count, x.dtype)
+    for first in range(0, rows, max(count, 1)):
+        last = min(first + count, rows)
+        _exp_of_rows(x, first, e[: last - first], top, sums)
+        for i in range(first, last):
+            whole = sums[i - first]
+            _scale(shape, memory(e), (i - first) * columns, columns, g[i] / whole, made, i * columns)
+        for i in range(first, last):
+            out[i, target[i]] = g[i] * (e[i - first, target[i]] / sums[i - first] - 1)
     return bad
 
 
