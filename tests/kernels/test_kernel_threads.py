@@ -269,11 +269,11 @@ def test_products_are_the_same_each_time_and_rounded_like_their_sums(divide_all,
     a, b = rng.standard_normal((m, k)).astype(np.float32), rng.standard_normal((k, n)).astype(np.float32)
     bound = (k + 1) * np.finfo(np.float32).eps * (np.abs(a).astype(float) @ np.abs(b))
     for left, right in ((a, b), (np.asfortranarray(a), b), (a, np.asfortranarray(b))):
-        found = in_threads(count, linalg._on_tiles, left, right)
-        np.testing.assert_array_equal(in_threads(count, linalg._on_tiles, left, right), found)
+        found = in_threads(count, linalg.on_tiles, left, right)
+        np.testing.assert_array_equal(in_threads(count, linalg.on_tiles, left, right), found)
         assert (np.abs(found - a.astype(float) @ b) <= bound).all()
         whole = np.rint(2 * left), np.rint(2 * right)
-        np.testing.assert_array_equal(in_threads(count, linalg._on_tiles, *whole), whole[0] @ whole[1])
+        np.testing.assert_array_equal(in_threads(count, linalg.on_tiles, *whole), whole[0] @ whole[1])
     assert divide_all == [min(count, m // 128)] * 9
 
 

@@ -44,9 +44,9 @@ from .tile import (
 
 # So many rows of a panel stay in the cache of one core.
 DEPTH = 1024
-# Up to so many multiply-adds nothing beats NumPy's BLAS, which has loops without any preparation for them, though in
-# the case of a @ b.T only for results of so many entries.
-TINY, SMALL, ENTRIES = 1 << 16, 1 << 18, 1200
+# NumPy's BLAS has loops without any preparation for small products, which nothing beats: of two arrays the product of
+# whose sizes is `TINY`, or `SMALL` where b is in C order, or `DEEP` where the result has few `ENTRIES`.
+TINY, SMALL, DEEP, ENTRIES = 1 << 20, 1 << 24, 1 << 30, 1200
 
 
 @jit
@@ -202,17 +202,17 @@ def _dots(shape: Any, a: Array, bt: Array, out: Array) -> None:
 def blas_is_faster(rows: int, depth: int, columns: int, transposed_b: bool) -> bool:
     """Whether NumPy's BLAS beats the loops above for one product: the only place where this is decided.
 
-    NumPy's time / the tile's, float32, OpenBLAS 0.3.31 on cores with AVX-512, both in one thread, and in two:
+    NumPy's time in one thread, and in two, / the tile's in one; float32, OpenBLAS 0.3.31 on cores with AVX-512:
 
         rows x depth x columns    a @ b, 1   a @ b, 2    a @ b.T, 1   a @ b.T, 2
           64 x   64 x   64         0.81       0.81         1.59         1.59
-         128 x  128 x  128         1.03       1.45         1.52         1.28
+         128 x  128 x  128         1.03       1.45         1.52         1.94
         2000 x   30 x   30         2.14       1.85         2.06         1.84
          128 x  784 x   20         1.14       0.70         1.38         1.00
            4 x 1000 x 1000         1.50       0.87         3.31         1.78
-         784 x  128 x  256         1.28       1.06         1.30         0.96
-         512 x  512 x  512         1.10       1.04         1.13         0.90
-        1024 x 1024 x 1024         1.07       1.06         1.14         0.98
+         784 x  128 x  256         1.28       0.80         1.30         0.82
+         512 x  512 x  512         1.10       0.63         1.13         0.68
+        1024 x 1024 x 1024         1.07       0.54         1.14         0.58
 
     Up to a million multiply-adds it has loops without any preparation, though not for all of a @ b.T. Large products go
     there too, unless it has fewer threads than we: where its vectors are longer than ours, it gains most with them.
@@ -233,12 +233,12 @@ def blas_is_faster(rows: int, depth: int, columns: int, transposed_b: bool) -> b
     if transposed_b and theirs == 1:
         return False
     tall = rows >= 500 and rows * depth <= 1 << 18
-    return work > (1 << 24 if theirs == 1 else 1 << 22) and not tall
+    return work > 1 << 22 if theirs > 1 else work > 1 << 24 and not tall
 
 
 def _threads_for(rows: int, work: int, itemsize: int) -> int:
     """Into how many parts the tile divides a product. Every part packs b again: that takes rows to be worth it."""
-    return parts(rows // 128, on_tile(work, itemsize))
+    return parts(rows // 128, on_tile(work, itemsize)) if rows >= 256 else 1
 
 
 @kernel
@@ -257,41 +257,41 @@ def matmul(a: Array, b: Array) -> Array:
 
 @matmul.numba
 def _(a: Array, b: Array) -> Array:
-    # First what is asked for most often, and written out: a small product takes little longer than to ask how to do it.
-    if a.ndim == 2 == b.ndim and a.dtype is b.dtype:
-        work = a.size * b.shape[1]
-        direct = work <= TINY or (work <= SMALL and (b.flags.c_contiguous or len(a) * b.shape[1] <= ENTRIES))
-        if direct or _wants_blas(a, b):
+    if a.ndim == 2 == b.ndim:
+        size = a.size * b.size
+        # In this order because some products take no longer than to ask all these questions.
+        if (
+            size <= TINY
+            or (size <= SMALL and b.flags.c_contiguous)
+            or (size <= DEEP and len(a) * b.shape[1] <= ENTRIES)
+            or not _suits_tiles(a, b)
+        ):
             token = silence(ignore)
             try:
                 # Does for two matrices what np.matmul does, in half the time for small ones.
                 return a.dot(b)
             finally:
                 restore(token)
-    if a.ndim < 2 or b.ndim != 2 or not same_float(a, b) or a.shape[-1] != b.shape[0]:
-        return matmul.reference(a, b)
-    if a.ndim > 2:
+        return on_tiles(a, b)
+    if a.ndim > 2 == b.ndim and same_float(a, b) and a.shape[-1] == b.shape[0]:
         # One product of tall matrices: the rows of every matrix in the stack meet the same b.
         rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
         return matmul.fast(rows, b).reshape(*a.shape[:-1], b.shape[1])
-    return _on_tiles(a, b)
+    return matmul.reference(a, b)
 
 
-def _wants_blas(a: Array, b: Array) -> bool:
-    """Whether the product of two matrices is for NumPy: of other dtypes, of sizes that do not fit, or faster there."""
-    (rows, depth), columns = a.shape, b.shape[1]
-    return not same_float(a, b) or depth != b.shape[0] or blas_is_faster(rows, depth, columns, _is_transposed(b))
+def _suits_tiles(a: Array, b: Array) -> bool:
+    """Whether the loops above can multiply two matrices, and are faster than BLAS."""
+    (rows, depth), (inner, columns) = a.shape, b.shape
+    transposed = b.strides[0] == b.itemsize < b.strides[1]
+    return same_float(a, b) and depth == inner and not blas_is_faster(rows, depth, columns, transposed)
 
 
-def _is_transposed(b: Array) -> bool:
-    return not b.flags.carray and b.T.flags.carray
-
-
-def _on_tiles(a: Array, b: Array) -> Array:
-    """a @ b of two matrices by the loops above."""
+def on_tiles(a: Array, b: Array) -> Array:
+    """a @ b of two matrices by the loops above, in several threads if that pays; shapes are not checked."""
     (rows, depth), columns = a.shape, b.shape[1]
     out = np.empty((rows, columns), a.dtype)
-    if _is_transposed(b):
+    if b.T.flags.carray and columns > 1:
         loop, left, right = gemm_nt_rows, in_c_order(a), b.T
     else:
         loop, left, right = gemm_rows, a if a.flags.carray or a.T.flags.carray else a.copy(), in_c_order(b)

@@ -6,8 +6,8 @@ threads at once. What is divided:
 
     conv2d, conv2d_to_input    by images
     conv2d_to_weight           by images; every part has sums of its own, which are added in the order of the parts
-    matmul                     by rows of the result, where the tile of `linalg` is as fast as NumPy's BLAS, which
-                               divides its products itself
+    matmul                     by rows of the result, where NumPy's BLAS, which divides its products itself, has fewer
+                               threads (see linalg.blas_is_faster)
 
 and when: each part has to be worth `WORTH`, by an estimate from the shapes alone. So a result depends on the number of
 threads, by the rounding of those sums, and on nothing else.
@@ -27,8 +27,9 @@ from typing import Any
 
 from .tile import shapes
 
-# The least work worth a thread, in microseconds: until one that was woken is at work takes about 50.
-WORTH = 150
+# The least work worth a thread, in microseconds. To wake one, and to be woken by it, takes 20 or, in virtual machines
+# that share cores, 150; a loop that has memory in common with another one gains less than half.
+WORTH = 250
 
 _count: int | None = None
 _helpers = 0
