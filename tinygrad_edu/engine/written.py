@@ -100,15 +100,28 @@ def results_of_calls_are(cls: type[Value]) -> None:
 
 
 def written_call(
-    op: Primitive, otherwise: Callable[..., Any], kinds: str | None = None, mixed: bool = True, numbers: bool = False
+    op: Primitive,
+    otherwise: Callable[..., Any],
+    kinds: str | None = None,
+    mixed: bool = True,
+    numbers: bool = False,
+    forward: Callable[..., Any] | None = None,
 ) -> Any:
     """`op` on tensors that share one floating dtype; `otherwise` for everything else.
 
     kinds    -- the dtype kinds the first input may have; None: any
     mixed    -- others may have other dtypes, if not floating ones: classes, say
     numbers  -- the last input may be a Python number, where the first is floating
+    forward  -- a kernel that computes the same, faster for what it will be called with
     """
-    scope = {**_shared, "op": op, "forward": op.forward, "plans": op.plans, "defaults": op.defaults, "kinds": kinds}
+    scope = {
+        **_shared,
+        "op": op,
+        "forward": forward or op.forward,
+        "plans": op.plans,
+        "defaults": op.defaults,
+        "kinds": kinds,
+    }
     scope["otherwise"] = otherwise
     source = "\n".join(_source(op, kinds, mixed, numbers))
     # a file name inside the package: the call is no line of the user's

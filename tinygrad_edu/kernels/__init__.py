@@ -13,6 +13,7 @@ Read `registry` first (what a kernel is), then a family: `elementwise` and its p
 """
 
 from .average import average_windows, spread_windows
+from .bias import add_channels
 from .cache import cache_folder, clear_cache
 from .conv import conv2d, conv2d_to_input, conv2d_to_weight, conv_size
 from .elementwise import erf, exp, logistic_loss, relu, relu_grad, sigmoid, sigmoid_grad, tanh, tanh_grad
@@ -29,6 +30,7 @@ from .threads import get_num_threads, set_num_threads
 
 __all__ = [
     "Kernel",
+    "add_channels",
     "average_windows",
     "backend",
     "batch_norm",

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_edu import ops
+from tinygrad_edu import kernels, ops
+from tinygrad_edu.engine.written import written_call
 from tinygrad_edu.nn.functional.activation import floating
 from tinygrad_edu.nn.functional.arguments import Ints, batched, ints, reshaped, unbatched
 
@@ -133,7 +134,10 @@ def _with_bias(name: str, z: Any, bias: Any, outputs: int, spatial: int) -> Any:
             f"{name}: expected bias to be 1-dimensional with {outputs} elements, but got bias of size "
             f"{list(bias._array.shape)}"
         )
-    return ops.add(z, ops.reshape(bias, shape=(outputs, *(1,) * spatial)))
+    return _add_channels(z, ops.reshape(bias, shape=(outputs, *(1,) * spatial)))
+
+
+_add_channels = written_call(ops.add, ops.add, mixed=False, forward=kernels.add_channels)
 
 
 def conv_transpose1d(
