@@ -74,6 +74,36 @@ def test_a_large_mean_costs_no_digits():
     np.testing.assert_allclose(var, rows.astype(np.float64).var(1), rtol=1e-5)
 
 
+@pytest.mark.parametrize("place", [0, 7])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_one_number_that_is_not_finite(value, place):
+    x = np.random.default_rng(0).standard_normal((9, 40)).astype(np.float32)
+    x[place, ::3] = value
+    ones = np.ones(40, np.float32)
+    fast, reference = (twin(x, ones, ones, EPS) for twin in (kernels.batch_norm.fast, kernels.batch_norm.reference))
+    for a, b in zip(fast, reference, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+    assert np.isnan(fast[0][:, ::3]).all()
+    ones, x = np.ones(9, np.float32), np.ascontiguousarray(x.T)
+    fast, reference = (twin(x, ones, ones, EPS) for twin in (kernels.layer_norm.fast, kernels.layer_norm.reference))
+    for a, b in zip(fast, reference, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_first_row_far_from_all_others(dtype):
+    """What the fast twin measures from is then far from the mean: about as many digits are lost as the count has."""
+    x = np.random.default_rng(0).standard_normal((4000, 3)).astype(dtype)
+    x[0] = 1e6, -1e3, 1e-3
+    ones = np.ones(3, dtype)
+    _, mean, var = kernels.batch_norm.fast(x, ones, ones, 0.0)
+    wide, tolerance = x.astype(np.float64), 1e-6 if dtype == np.float32 else 1e-10
+    np.testing.assert_allclose(mean, wide.mean(0), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(var, wide.var(0), rtol=tolerance)
+    constant = np.full((50, 3), 1e7, dtype)
+    assert not kernels.batch_norm.fast(constant, ones, ones, 1.0)[2].any()
+
+
 def test_empty_batches():
     for dtype in (np.float32, np.float64):
         x, ones = np.ones((0, 3, 2, 2), dtype), np.ones(3, dtype)

@@ -1,8 +1,9 @@
 """Batch and layer normalisation, forward and backward.
 
 Both compute z = (x - mean) / sqrt(var + eps) * weight + bias, with the mean and the (biased) variance of each channel
-over the whole batch, or of each row. The fast twins add up in float64, in two passes, so that neither many entries
-nor a mean far from 0 cost digits. With h = (x - mean) / sqrt(var + eps), the gradients are
+over the whole batch, or of each row. The fast twins add up in float64 what is left after a number near the mean is
+taken away, so that neither many entries nor a mean far from 0 cost digits. With h = (x - mean) / sqrt(var + eps), the
+gradients are
 
     d bias = sum(g),    d weight = sum(g h),    dx = weight / sqrt(var + eps) (g - mean(g) - h mean(g h))
 
@@ -54,24 +55,30 @@ def batch_norm(x: Array, weight: Array, bias: Array, eps: float) -> Any:
 
 @jit
 def batch_norm_loop(x: Array, weight: Array, bias: Array, eps: float, z: Array, mean: Array, var: Array) -> None:
-    """z, mean, var of x (rows, C)."""
+    """z, mean, var of x (rows, C).
+
+    One pass adds up differences from the first row, and their squares, in float64. A row of the data itself is no more
+    than sqrt(rows) standard deviations away from the mean, so the mean of squares less the square of the mean cancels
+    no more digits than the number of rows has; usually none.
+    """
     wide_vectors()
     rows, channels = x.shape
-    total = np.zeros(channels, np.float64)
+    start = np.zeros(channels, np.float64)
+    total, square, scale = np.zeros(channels, np.float64), np.zeros(channels, np.float64), np.empty(channels, x.dtype)
+    for c in range(channels if rows > 0 else 0):
+        # Not from an infinity or NaN: those belong into the sums.
+        start[c] = x[0, c] if x[0, c] - x[0, c] == 0 else 0.0
     for r in range(rows):
         for c in range(channels):
-            total[c] += x[r, c]
+            difference = x[r, c] - start[c]
+            total[c] += difference
+            square[c] += difference * difference
     for c in range(channels):
-        mean[c] = total[c] / rows
-        total[c] = 0
-    for r in range(rows):
-        for c in range(channels):
-            difference = x[r, c] - mean[c]
-            total[c] += difference * difference
-    scale = np.empty(channels, x.dtype)
-    for c in range(channels):
-        var[c] = total[c] / rows
-        scale[c] = weight[c] / math.sqrt(total[c] / rows + eps)
+        beyond = total[c] / rows
+        variance = square[c] / rows - beyond * beyond
+        mean[c] = start[c] + beyond
+        var[c] = variance
+        scale[c] = weight[c] / math.sqrt(variance + eps)
     for r in range(rows):
         for c in range(channels):
             z[r, c] = (x[r, c] - mean[c]) * scale[c] + bias[c]
@@ -256,7 +263,10 @@ def layer_norm_grad_loop(
         for k in range(size):
             h = (x[r, k] - mean[r]) * rstd
             dx[r, k] = rstd * (g[r, k] * weight[k] - shift - h * slope)
-            dweight[k] += g[r, k] * h
+        # In loops of their own: for more arrays at once LLVM has no vector instructions.
+        for k in range(size):
+            dweight[k] += g[r, k] * ((x[r, k] - mean[r]) * rstd)
+        for k in range(size):
             dbias[k] += g[r, k]
 
 
