@@ -29,15 +29,13 @@ FIRST = {"sigmoid_l2": (4377, "4378", 1556), "sigmoid_ce": (1557, "1558", 715),
 SECOND = {"sigmoid_l2": (10231, 10718, "63 of 64 at 10000"), "sigmoid_ce": (4518, 4748, "~5000"),
           "relu_l2": (2138, 2596, "~2500"), "relu_ce": (871, 947, "~800")}  # fmt: skip
 BIAS_BUG = """
-The first report's counts come out only with two faults of its code put in on purpose: bias gradients that are means and
-not sums over the batch, and a ReLU with the slope 1 at 0. The second matters where the output is a ReLU: with the given
-weights, 14 of the 64 outputs are exactly 0 at the start, and with slope 0 there, as in PyTorch, these get no gradient:
-the race takes another course (last column).
+The first report's counts come out only with two faults of its code: bias gradients that are means over the batch and
+not sums, and a ReLU with the slope 1 at 0. The second matters where the output is a ReLU: with the given weights,
+14 of the 64 outputs are exactly 0 at the start. With slope 0, as in PyTorch, these get no gradient (last column).
 """
 LESSON = """
 With the sum of the 64 losses in place of their mean all steps are 64 times as long: three networks arrive in about a
-hundred updates, and with ReLU and cross-entropy every unit dies. A step size means nothing without the reduction of the
-loss beside it.
+hundred updates, and with ReLU and cross-entropy every unit dies. A step size means nothing without the reduction.
 """
 FAULTS = ("Loss and share of right answers with the faults put in, as reported. A squared error and a cross-entropy "
           "cannot be compared, but who has all 64 right first can: {}.")  # fmt: skip
