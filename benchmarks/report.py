@@ -58,8 +58,8 @@ def panels(records: Records) -> list[Panel]:
     for (peer, group), ratios in groups.items():
         bar = (f"{group} ({len(ratios)})", geometric_mean(ratios), min(ratios), max(ratios))
         found["kernels", peer].append(bar)
-    more = {"kernels": " (geometric means, least to most)"}
-    return [Panel(benchmark, title + more.get(benchmark, ""), bars) for (benchmark, title), bars in found.items()]
+    named = {"kernels": "kernels, {} (geometric means, least to most)", "memory": "memory, {}"}
+    return [Panel(each, named.get(each, "{}").format(title), bars) for (each, title), bars in found.items()]
 
 
 def kind(line: str) -> str:
@@ -135,7 +135,7 @@ def panel(axes: Any, drawn: Panel, limits: tuple[float, float]) -> None:
     axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.tick_params(axis="x", labelsize=7)
     axes.tick_params(axis="y", length=0)
-    axes.set_title("\n".join(textwrap.wrap(f"{drawn.benchmark}: {drawn.title}", 56)), fontsize=9, loc="left")
+    axes.set_title("\n".join(textwrap.wrap(drawn.title, 60)), fontsize=9, loc="left")
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
 

@@ -190,7 +190,7 @@ def test_panels_of_the_chart():
         "(a) a network; ours 1 ms",
         [("torch", 2.0, 1.8, 2.2), ("jax.jit", 0.5, 0.45, 0.55)],
     )
-    assert kernels_panel.title.startswith("torch")
+    assert kernels_panel.title.startswith("kernels, torch")
     assert [(name, pytest.approx(mean), low, high) for name, mean, low, high in kernels_panel.bars] == [
         ("matmul (2)", 4.0, 2.0, 8.0),
         ("conv forward (1)", 3.0, 3.0, 3.0),
