@@ -7,9 +7,11 @@ without a program noticing. Shapes and places are not checked. (Loops of convolu
 
 from __future__ import annotations
 
+import numpy as np
+
 from .average import average_loop, spread_loop
 from .jit import jit
-from .norm import batch_norm_loop, layer_norm_loop
+from .norm import batch_norm_grad_loop, batch_norm_loop, layer_norm_grad_loop, layer_norm_loop
 from .places import gather_loop, scatter_loop
 from .pool import max_pool_loop
 from .registry import Array
@@ -74,3 +76,22 @@ def batch_norm_into(x: Array, weight: Array, bias: Array, z: Array, mean: Array,
 def layer_norm_into(x: Array, weight: Array, bias: Array, z: Array, mean: Array, var: Array, eps: float) -> None:
     """z, mean, var of x (rows, K), row by row; weight and bias (K,)."""
     layer_norm_loop(x, weight, bias, eps, z, mean, var)
+
+
+@jit
+def batch_norm_grad_into(
+    g: Array, x: Array, weight: Array, mean: Array, var: Array, dx: Array, dweight: Array, dbias: Array, eps: float
+) -> None:
+    """dx (rows, C), dweight, dbias from the gradient g of the normalised x."""
+    batch_norm_grad_loop(g, x, weight, mean, var, eps, dx, dweight, dbias)
+
+
+@jit
+def layer_norm_grad_into(
+    g: Array, x: Array, weight: Array, mean: Array, var: Array, dx: Array, dweight: Array, dbias: Array, eps: float
+) -> None:
+    """dx (rows, K), dweight, dbias from the gradient g of the normalised x."""
+    sums = np.empty((2, weight.size), np.float64)
+    layer_norm_grad_loop(g, x, weight, mean, var, eps, dx, sums[0], sums[1])
+    dweight[:] = sums[0]
+    dbias[:] = sums[1]

@@ -36,6 +36,14 @@ class Body:
         """value -> the instruction it comes from."""
         return {v: line for line in self.lines if isinstance(line, Instruction) for v in line.outputs}
 
+    def types(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        """value or input -> its shape and dtype."""
+        found = {i.name: (i.shape, i.dtype) for i in self.inputs}
+        for line in self.lines:
+            if isinstance(line, Instruction):
+                found.update(zip(line.outputs, zip(line.shapes, line.dtypes, strict=True), strict=True))
+        return found
+
     def roots(self) -> dict[str, frozenset[str]]:
         """value -> the written inputs whose memory it may lie in: what must be read before they are written."""
         written = [i for i in self.inputs if i.assigned]
@@ -48,6 +56,18 @@ class Body:
                 behind = frozenset[str]().union(*(found.get(name, ()) for name in line.names))
                 found.update(dict.fromkeys(line.outputs, behind))
         return {value: names for value, names in found.items() if names}
+
+    def fresh(self) -> Callable[[str], str]:
+        """Gives names that no value has, like the one asked for."""
+        taken = {i.name for i in self.inputs} | {v for line in self.lines for v in getattr(line, "outputs", ())}
+
+        def name(base: str) -> str:
+            while base in taken:
+                base += "_"
+            taken.add(base)
+            return base
+
+        return name
 
 
 Pass = Callable[[Body], Body]

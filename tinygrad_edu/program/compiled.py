@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.engine.mode import unrecordable
 from tinygrad_edu.engine.storage import wrote
 from tinygrad_edu.engine.where import outside
 from tinygrad_edu.kernels.jit import jit_source
 from tinygrad_edu.program.body import Body
-from tinygrad_edu.program.instruction import Values
+from tinygrad_edu.program.instruction import Input, Values
 from tinygrad_edu.program.passes import PASSES, emitted
-
-if TYPE_CHECKING:
-    from tinygrad_edu.program.program import Program
+from tinygrad_edu.program.program import Program, checked_input
 
 
 class CompiledStep:
@@ -45,6 +44,12 @@ class CompiledStep:
             for value, (dtype, offset, shape, order) in emission.arrays.items()
         }
         self.outputs, self._scalars = emission.outputs, emission.scalars
+        self._places = {source.name: place for place, source in enumerate(program.inputs)}
+        self._bound = [argument(source) if source.read is None else None for source in program.inputs]
+        # Anew at every call: numbers, and what has to be copied into row-major order
+        self._read = [(k, s) for k, s in enumerate(program.inputs) if self._bound[k] is not s.array]
+        self._leaves = [(source.leaf, source) for source in program.inputs if source.leaf is not None]
+        self._written = [source.array for source in program.inputs if source.assigned]
         head = "".join(f"{line}\n" for line in emission.imports)
         self.source = f"{head}\n\n{emission.text}"
 
@@ -55,23 +60,35 @@ class CompiledStep:
 
     def __call__(self, **inputs: Any) -> Values:
         """Run the step; see `Program.run`."""
-        given = self.program.start(inputs)
-        arguments = [argument(given[i.name], i.assigned) for i in self.program.inputs]
+        unrecordable("the run of another program", "run it outside of the recorded block")
+        arguments = self._bound.copy()
+        for place, source in self._read:
+            arguments[place] = argument(source)
+        for name, value in inputs.items():
+            if name not in self._places:
+                self.program.start(inputs)
+            source = self.program.inputs[self._places[name]]
+            arguments[self._places[name]] = argument(source, checked_input(source, value))
+        for leaf, source in self._leaves:
+            if leaf.array is not source.array:
+                source.value()
         numbers = self._function(*arguments, *self._arenas)
-        for source in self.program.inputs:
-            if source.assigned:
-                wrote(source.array, outside(2))
-        scalars = {v: np.asarray(n, dtype) for (v, dtype), n in zip(self._scalars.items(), numbers, strict=True)}
-        arrays = {value: array.copy() for value, array in self._kept.items()}
-        return Values({name: scalars[v] if v in scalars else arrays[v] for name, v in self.outputs.items()})
+        where = outside(1)
+        for array in self._written:
+            wrote(array, where)
+        found: dict[str, Any] = {value: array.copy() for value, array in self._kept.items()}
+        for (value, dtype), number in zip(self._scalars.items(), numbers, strict=True):
+            found[value] = np.asarray(number, dtype)
+        return Values({name: found[value] for name, value in self.outputs.items()})
 
     def __repr__(self) -> str:
         return f"<CompiledStep of {len(self.program.instructions)} instructions in {self.path}>"
 
 
-def argument(array: np.ndarray, assigned: bool) -> Any:
-    """What the function takes: the memory itself where it writes, else a number or a row-major array."""
-    if assigned:
+def argument(source: Input, array: np.ndarray | None = None) -> Any:
+    """What the function takes for an input: the memory itself where it writes, else a number or a row-major array."""
+    array = source.value() if array is None else array
+    if source.assigned:
         return array
     return array[()] if array.ndim == 0 else np.ascontiguousarray(array)
 

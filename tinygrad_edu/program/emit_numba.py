@@ -60,8 +60,10 @@ def emit(body: Body, units: Sequence[Unit], plan: Plan) -> Emission:
     for unit, above in zip(units, comments(units), strict=True):
         for comment in above:
             writer.line(comment)
-        if unit.space:
+        if unit.space and (unit.writes or unit.made & read):
             emit_loop(writer, unit.lines, read)
+        elif unit.space:
+            continue
         else:
             single(writer, unit.lines[0])
         for value in unit.made:

@@ -12,6 +12,8 @@ from tinygrad_edu.program.emitter import Emitter, emits
 from tinygrad_edu.program.instruction import Instruction
 from tinygrad_edu.program.places import Place, broadcast, reshaped, seen, short, typed
 
+SOFTMAX = "tinygrad_edu.kernels.softmax"
+
 
 @emits("sum")
 def emit_sum(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
@@ -193,6 +195,9 @@ def emit_log_softmax(writer: Emitter, line: Instruction, given: list[Place]) -> 
     out = writer.result(line)
     if 0 in x.shape:
         return out
+    if len(x.shape) == 2 and line.static["dim"] % 2 == 1 and x.dtype in (np.float32, np.float64):
+        writer.line(f"{writer.use('log_softmax_loop', SOFTMAX)}({writer.solid(x, line).array}, {out.memory})")
+        return out
     axes = {line.static["dim"] % len(x.shape)} if x.shape else set()
     indices, depth = outer_loops(writer, x.shape, axes)
     log_sum(writer, x, indices, axes, depth)
@@ -213,15 +218,37 @@ def log_sum(writer: Emitter, x: Place, indices: list[str], axes: set[int], depth
 @emits("softmax_cross_entropy")
 def emit_cross_entropy(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
     """-log softmax(x)[target] of each row."""
-    x, target = given
+    x, target = (str(writer.solid(p, line).array) for p in given)
     out = writer.result(line)
-    rows, classes = x.shape
-    (row,), depth = writer.loops((rows,))
-    writer.line(f"best = {target.at([row])}", depth)
-    writer.line(f"if best < 0 or best >= {classes}:", depth)
-    writer.line(f'raise IndexError("softmax_cross_entropy: a target is not one of the {classes} classes")', depth + 1)
-    log_sum(writer, x, [row, "0"], {1}, depth)
-    writer.put(out, [row], f"total - ({x.at([row, 'best'])} - top)", depth)
+    if 0 in given[0].shape:
+        writer.line(f"{out.memory}[:] = {typed(0, out.dtype)}")
+    else:
+        checked(writer, f"{writer.use('cross_entropy_loop', SOFTMAX)}({x}, {target}, {out.memory})", given[0].shape[1])
+    return out
+
+
+def checked(writer: Emitter, call: str, classes: int) -> None:
+    """A call that gives the number of a row whose target is no class, or -1."""
+    writer.line(f"if {call} >= 0:")
+    writer.line(f'raise IndexError("softmax_cross_entropy: a target is not one of the {classes} classes")', 1)
+
+
+@emits("cross_entropy_grad")
+def emit_cross_entropy_grad(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """g * (softmax(x) - one_hot(target))."""
+    g, x, target = (str(writer.solid(p, line).array) for p in given)
+    out = writer.result(line)
+    function = writer.use("cross_entropy_grad_loop", SOFTMAX)
+    checked(writer, f"{function}({g}, {x}, {target}, {out.memory})", given[1].shape[1])
+    return out
+
+
+@emits("log_softmax_grad")
+def emit_log_softmax_grad(writer: Emitter, line: Instruction, given: list[Place]) -> Place:
+    """g - exp(z) * sum(g), row by row."""
+    g, z = (writer.solid(p, line).array for p in given)
+    out = writer.result(line)
+    writer.line(f"{writer.use('log_softmax_grad_loop', SOFTMAX)}({g}, {z}, {out.memory})")
     return out
 
 

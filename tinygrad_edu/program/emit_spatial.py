@@ -215,6 +215,40 @@ def emit_batch_norm(writer: Emitter, line: Instruction, given: list[Place]) -> l
     return [z, mean, var]
 
 
+@emits("batch_norm_grad")
+def emit_batch_norm_grad(writer: Emitter, line: Instruction, given: list[Place]) -> list[Place]:
+    """A call on rows of channels."""
+    g, x, weight, mean, var = given
+    order = channels_last(len(x.shape))
+    shape = (x.shape[0] * math.prod(x.shape[2:]), x.shape[1])
+    g, x = (seen(str(writer.solid(p, line, order).laid_out(order)), shape) for p in (g, x))
+    vectors = [writer.solid(v, line).array for v in (weight, mean, var)]
+    dx, dweight, dbias = (writer.result(line, order if k == 0 else (), k) for k in (0, 1, 2))
+    outputs = (seen(str(dx.memory), shape), dweight.memory, dbias.memory)
+    call(writer, "batch_norm_grad_into", g, x, *vectors, *outputs, float(line.static["eps"]))
+    return [dx, dweight, dbias]
+
+
+@emits("layer_norm_grad")
+def emit_layer_norm_grad(writer: Emitter, line: Instruction, given: list[Place]) -> list[Place]:
+    """A call on rows, row-major; sums over rows are float64 there."""
+    g, x, weight, mean, var = given
+    rows = (math.prod(mean.shape), math.prod(weight.shape))
+    g, x = (seen(str(writer.solid(p, line).array), rows) for p in (g, x))
+    vectors = [vector(writer, line, p if p.shape else single_row(writer, line, p)) for p in (weight, mean, var)]
+    dx, dweight, dbias = (writer.result(line, number=k) for k in (0, 1, 2))
+    outputs = (seen(str(v.memory), (rows[1],)) for v in (dweight, dbias))
+    call(
+        writer, "layer_norm_grad_into", g, x, *vectors, seen(str(dx.memory), rows), *outputs, float(line.static["eps"])
+    )
+    return [dx, dweight, dbias]
+
+
+def single_row(writer: Emitter, line: Instruction, number: Place) -> Place:
+    """A number in an array."""
+    return writer.copy(Place((1,), number.dtype, lambda _: number.at(())), writer.temporary(line.outputs[0], "row"))
+
+
 @emits("layer_norm")
 def emit_layer_norm(writer: Emitter, line: Instruction, given: list[Place]) -> list[Place]:
     """A call on rows, row-major."""

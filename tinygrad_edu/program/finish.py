@@ -7,7 +7,7 @@ from typing import Any
 
 from tinygrad_edu.engine.storage import storage_of
 from tinygrad_edu.engine.value import Leaf, Value
-from tinygrad_edu.program.instruction import ROLES, Assign, Draft, Input, Instruction, Line
+from tinygrad_edu.program.instruction import ROLES, Assign, Draft, Input, Instruction, Line, Pulled
 from tinygrad_edu.program.names import CONTAINER, OPENER, assign_names
 from tinygrad_edu.program.recorder import Call, Recorder
 
@@ -65,7 +65,9 @@ def finished_line(call: Call) -> Line:
         return Assign(given[0], given[1], *call.place)
     names = tuple(d.name for d in call.outputs)
     shapes, dtypes = tuple(d.shape for d in call.outputs), tuple(d.dtype for d in call.outputs)
-    return Instruction(call.op, given, call.static, names, shapes, dtypes, *call.place)
+    pulled = call.outputs[0].pulled
+    told = None if pulled is None else Pulled(pulled[0].name, pulled[1], pulled[2].name)
+    return Instruction(call.op, given, call.static, names, shapes, dtypes, *call.place, told)
 
 
 def outputs_of(recorder: Recorder) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -58,6 +58,19 @@ class Input:
         return self.array if self.read is None else np.asarray(self.read(), self.dtype)
 
 
+class Pulled(NamedTuple):
+    """What the result of an instruction is: the gradient of one input of an earlier instruction.
+
+    of        -- the first result of that instruction
+    input     -- the position of the input
+    upstream  -- the gradient of that result
+    """
+
+    of: str
+    input: int
+    upstream: str
+
+
 @dataclass(frozen=True)
 class Instruction:
     """One call of a primitive: `outputs = op(*inputs, **static)`.
@@ -67,6 +80,7 @@ class Instruction:
     outputs          -- the names of the results, with their `shapes` and `dtypes`
     line, layer      -- the user's source text and the modules it happened in; a gradient has those of its operation
     phase            -- "forward", "backward" or "update"
+    pulled           -- where it ends the rule for one input of an operation: which one
     """
 
     op: str
@@ -78,6 +92,7 @@ class Instruction:
     line: str = ""
     layer: tuple[str, ...] = ()
     phase: str = "forward"
+    pulled: Pulled | None = None
 
     @property
     def primitive(self) -> Primitive:
@@ -132,6 +147,7 @@ class Draft:
     number   -- its place in the order of definition
     names    -- (rank, name): what the user calls it, the lowest rank counts
     after    -- (prefix, value, suffix): named after another value, such as d and the name of what it is a gradient of
+    pulled   -- (forward result, position of the input, gradient of that result) if it ends the rule for that input
     """
 
     number: int
@@ -141,6 +157,7 @@ class Draft:
     names: list[tuple[float, str]] = field(default_factory=list)
     after: list[tuple[str, Draft, str]] = field(default_factory=list)
     name: str = ""
+    pulled: tuple[Draft, int, Draft] | None = None
 
     def called(self, rank: float, name: str) -> None:
         """Note what the user calls it."""

@@ -161,11 +161,15 @@ def widen(loop: Loop) -> list[Callable[[], None]]:
 
 
 def together(rows: int, size: int) -> int:
-    """How many rows of so many bytes to take together: those that leave the least of a vector empty."""
-    if size % VECTOR == 0 or size >= 4 * VECTOR:
+    """How many rows of so many bytes to take together: those that leave the least of a vector empty.
+
+    As many as may be: LLVM writes out short loops before it looks for vectors, and running sums that come by again at
+    once have to wait for each other.
+    """
+    if size >= 8 * VECTOR:
         return 1
     counts = [m for m in range(1, rows + 1) if rows % m == 0 and m * size <= ROW]
-    return min(counts, key=lambda m: (m * size % VECTOR / (m * size), m), default=1)
+    return min(counts, key=lambda m: (m * size % VECTOR / (m * size), -m), default=1)
 
 
 def add_rows(writer: Emitter, wide: Place, out: Place) -> None:

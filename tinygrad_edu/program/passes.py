@@ -7,11 +7,15 @@ from collections.abc import Collection
 from tinygrad_edu.program import fusion, memory
 from tinygrad_edu.program.body import Body, Pass
 from tinygrad_edu.program.emit_numba import Emission, emit
+from tinygrad_edu.program.lowering import lowered
+from tinygrad_edu.program.pullbacks import pullbacks
 from tinygrad_edu.program.simplify import algebra, common, dead
 from tinygrad_edu.program.transposes import transposes
 
 REWRITES: dict[str, Pass] = {
+    "pullbacks": pullbacks,
     "dead": dead,
+    "lowering": lowered,
     "algebra": algebra,
     "transposes": transposes,
     "common": common,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -53,6 +53,22 @@ class Call:
     place: Place
 
 
+@dataclass
+class Pulls:
+    """The rules of one node being asked.
+
+    forward, upstream -- its (first) result, and the gradient of that
+    start  -- the number of calls before;  told: how often the walk told of a gradient;  done: positions of inputs
+    """
+
+    node: Node
+    forward: Draft
+    upstream: Draft
+    start: int
+    told: int = 0
+    done: set[int] = field(default_factory=set)
+
+
 class Recorder:
     """Collects calls; `opener` is the frame that opened the recording.
 
@@ -80,6 +96,7 @@ class Recorder:
         self.started = next(clock)
         self.at: tuple[Node, str] | None = None
         self.walked_from: tuple[int, int] | None = None
+        self.pulls: Pulls | None = None
 
     # what the engine tells
 
@@ -156,6 +173,8 @@ class Recorder:
         owner = self.behind(edge)
         if isinstance(edge, Leaf):
             self.leaves[id(edge.array)] = edge
+        if self.pulls is not None:
+            self.pull(self.pulls, edge, draft)
         if owner is None or owner is draft:
             return
         source = self.inputs.get(id(grad))
@@ -169,10 +188,31 @@ class Recorder:
     def walking(self, node: Node | None) -> None:
         """The walk is at a node, whose line and layer what follows belongs to; None when it is over."""
         self.at = None if node is None else (node, "backward")
+        self.pulls = None
         if node is not None:
+            self.pulls = self.pulls_of(node)
             frame = user_frame()
             self.walked_from = None if frame is None else (id(frame), frame.f_lasti)
             self.leaves.update((id(e.array), e) for e in node.inputs if isinstance(e, Leaf))
+
+    def pulls_of(self, node: Node) -> Pulls | None:
+        """What is known of a node before its rules are asked; None where a hook may have changed the gradient."""
+        forward = self.behind(Output(node, 0) if node.outputs else node)
+        found = None if forward is None else self.gradients.get(forward.number)
+        if found is None or (node.special is not None and node.special.hooks):
+            return None
+        return Pulls(node, found[0], found[1], len(self.calls))
+
+    def pull(self, pulls: Pulls, edge: Any, draft: Draft) -> None:
+        """Note which input's rule a value ends: the walk tells of what a rule gave, then of the sum so far."""
+        pulls.told += 1
+        if pulls.told % 2 == 0:
+            return
+        i = next((i for i, e in enumerate(pulls.node.inputs) if e is edge and i not in pulls.done), None)
+        made = any(draft is out for call in self.calls[pulls.start :] for out in call.outputs)
+        if i is not None and made and draft.pulled is None:
+            draft.pulled = (pulls.forward, i, pulls.upstream)
+        pulls.done.add(-1 if i is None else i)
 
     def replaying(self, node: Node | None) -> None:
         """What follows is the forward of a node, computed again."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.engine.primitive import registry
 from tinygrad_edu.program.body import Body, rewritten
 from tinygrad_edu.program.instruction import Assign, Instruction, Line
 
@@ -107,7 +108,8 @@ def with_numbers(line: Instruction, known: dict[str, Any]) -> Instruction:
 
 def is_elementwise(line: Instruction) -> bool:
     """Whether every entry of the result is made of one entry of each input."""
-    return isinstance(line.primitive.domain, tuple) and len(line.outputs) == 1
+    primitive = registry.get(line.op)
+    return primitive is not None and isinstance(primitive.domain, tuple) and len(line.outputs) == 1
 
 
 def is_product_with_one(line: Instruction) -> bool:

@@ -17,7 +17,7 @@ def transposes(body: Body) -> Body:
     readers, turned = body.readers(), dict[str, str]()
     products = {line.outputs[0]: line for line in body.lines if isinstance(line, Instruction) and line.op == "matmul"}
     shapes = {i.name: i.shape for i in body.inputs}
-    names = {i.name for i in body.inputs} | {v for line in body.lines for v in getattr(line, "outputs", ())}
+    fresh = body.fresh()
 
     def rule(line: Instruction) -> Sequence[Line] | str:
         shapes.update(zip(line.outputs, line.shapes, strict=True))
@@ -40,10 +40,7 @@ def transposes(body: Body) -> Body:
         """The name of the transpose of an operand; a line that makes it, if there is none yet."""
         if value in turned:
             return turned[value]
-        name = f"{value}_T"
-        while name in names:
-            name += "_"
-        names.add(name)
+        name = fresh(f"{value}_T")
         shape = (*shapes[value][:-2], shapes[value][-1], shapes[value][-2])
         new.append(replace(product, op="mT", inputs=(value,), static={}, outputs=(name,), shapes=(shape,)))
         shapes[name] = shape
