@@ -16,9 +16,13 @@ from .registry import Array, in_c_order
 _PATTERNS = {n: np.empty((2,) * n).transpose(0, n - 1, *range(1, n - 1)) for n in range(2, 6)}
 
 
+# By the number of axes, the order that puts the second one last.
+_LAST = {n: (0, *range(2, n), 1) for n in range(2, 6)}
+
+
 def channels_last(x: Array) -> Array:
     """x (N, C, ...) as an array (N, ..., C) in C order; without copying when that is how its memory lies."""
-    return in_c_order(x.transpose(0, *range(2, x.ndim), 1))
+    return in_c_order(x.transpose(_LAST[x.ndim]))
 
 
 def empty_channels_last(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -32,6 +36,6 @@ def empty_channels_last(shape: tuple[int, ...], dtype: Any) -> Array:
 
 def empty_like_images(x: Array) -> Array:
     """A new array in the shape of x: channels-last if x is, else in C order."""
-    if x.flags.c_contiguous or x.ndim not in _PATTERNS or not x.transpose(0, *range(2, x.ndim), 1).flags.c_contiguous:
+    if x.flags.c_contiguous or x.ndim not in _LAST or not x.transpose(_LAST[x.ndim]).flags.c_contiguous:
         return np.empty(x.shape, x.dtype)
     return empty_channels_last(x.shape, x.dtype)

@@ -29,9 +29,11 @@ def _along(v: Array, x: Array) -> Array:
 
 
 def _check_channels(x: Array, *vectors: Array) -> None:
-    if x.ndim < 2 or any(v.shape != x.shape[1:2] for v in vectors):
-        shapes = ", ".join(str(v.shape) for v in vectors)
-        raise ValueError(f"batch_norm: an input {x.shape} needs one number per channel, got shapes {shapes}")
+    channels = x.shape[1:2]
+    for vector in vectors:
+        if vector.shape != channels or not channels:
+            shapes = ", ".join(str(v.shape) for v in vectors)
+            raise ValueError(f"batch_norm: an input {x.shape} needs one number per channel, got shapes {shapes}")
 
 
 @kernel
@@ -89,15 +91,16 @@ def _(x: Array, weight: Array, bias: Array, eps: float) -> Any:
     if not (same_float(x, weight) and same_float(x, bias)) or x.ndim not in range(2, 6):
         return batch_norm.reference(x, weight, bias, eps)
     _check_channels(x, weight, bias)
-    z, mean, var = empty_channels_last(x.shape, x.dtype), np.empty_like(weight), np.empty_like(weight)
+    z, size = empty_channels_last(x.shape, x.dtype), weight.shape
+    mean, var = np.empty(size, x.dtype), np.empty(size, x.dtype)
     batch_norm_loop(_rows(x), in_c_order(weight), in_c_order(bias), float(eps), _rows(z), mean, var)
     return z, mean, var
 
 
 def _rows(x: Array) -> Array:
     """x (N, C, ...) as (rows, C), without copying when its memory is channels-last."""
-    last = channels_last(x)
-    return last.reshape(math.prod(last.shape[:-1]), last.shape[-1])
+    last, channels = channels_last(x), x.shape[1]
+    return last.reshape(x.size // channels if channels else math.prod(last.shape[:-1]), channels)
 
 
 @kernel
@@ -150,7 +153,8 @@ def _(g: Array, x: Array, weight: Array, mean: Array, var: Array, eps: float) ->
     if not all(same_float(x, v) for v in (g, weight, mean, var)) or x.ndim not in range(2, 6) or g.shape != x.shape:
         return batch_norm_grad.reference(g, x, weight, mean, var, eps)
     _check_channels(x, weight, mean, var)
-    dx, dweight, dbias = empty_channels_last(x.shape, x.dtype), np.empty_like(weight), np.empty_like(weight)
+    dx, size = empty_channels_last(x.shape, x.dtype), weight.shape
+    dweight, dbias = np.empty(size, x.dtype), np.empty(size, x.dtype)
     vectors = (in_c_order(v) for v in (weight, mean, var))
     batch_norm_grad_loop(_rows(g), _rows(x), *vectors, float(eps), _rows(dx), dweight, dbias)
     return dx, dweight, dbias
@@ -158,9 +162,11 @@ def _(g: Array, x: Array, weight: Array, mean: Array, var: Array, eps: float) ->
 
 def _check_rows(x: Array, *vectors: Array) -> None:
     n = vectors[0].ndim
-    if n == 0 or any(v.shape != x.shape[x.ndim - n :] for v in vectors):
-        shapes = ", ".join(str(v.shape) for v in vectors)
-        raise ValueError(f"layer_norm: an input {x.shape} must end in the shape of weight and bias, got {shapes}")
+    row = x.shape[x.ndim - n :] if n else None
+    for vector in vectors:
+        if vector.shape != row:
+            shapes = ", ".join(str(v.shape) for v in vectors)
+            raise ValueError(f"layer_norm: an input {x.shape} must end in the shape of weight and bias, got {shapes}")
 
 
 @kernel
