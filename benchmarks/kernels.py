@@ -1,8 +1,8 @@
-"""Kernels beside NumPy and PyTorch, one thread, float32: matrix products, convolution, pooling.
+"""Kernels beside NumPy and PyTorch, float32: matrix products, convolution, pooling, and what threads gain.
 
 Every line checks that all give the same numbers, then times them in turns. PyTorch is measured in both of its memory
-orders, and a ratio is that of the better one. GFLOP/s count two operations for each multiply-add. Times are those the
-thread spent computing, so that what else runs on the machine counts less.
+orders, and a ratio is that of the better one. GFLOP/s count two operations for each multiply-add. With one thread,
+times are those it spent computing, so that what else runs on the machine counts less.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+import tinygrad_edu as tg
+from benchmarks.machine import cores, peak, use_threads
 from benchmarks.timing import Timing, check_equal, geometric_mean, interleave, optional, show_table
 from tinygrad_edu import kernels
-from tinygrad_edu.kernels import linalg, tile
+from tinygrad_edu.kernels import linalg
 
 # rows x depth x columns
 PRODUCTS = [(64,) * 3, (128,) * 3, (256,) * 3, (512,) * 3, (1024,) * 3]
@@ -34,26 +36,34 @@ CONVOLUTIONS = [
 ]
 # images, channels, size; windows of 2 x 2
 POOLS = [(64, 8, 24), (64, 32, 26), (64, 64, 10)]
+# Of the products, those that take long enough to be shared among threads.
+SHARED = [(256,) * 3, (512,) * 3, (1024,) * 3, (784, 128, 256)]
+# One number of threads after another, so often.
+BLOCKS = 4
 Calls = dict[str, Callable[[], Any]]
 Records = list[dict[str, Any]]
 
 
 def run(rounds: int) -> Records:
     """Print the tables; the numbers as records."""
-    top = peak(rounds)
-    print(f"peak measured: {top:.0f} GFLOP/s, one core on what is in its nearest cache")
+    count = tg.get_num_threads()
+    top = peak(count)
+    print(f"peak measured: {top:.0f} GFLOP/s, {count} thread(s) on what is in the nearest cache")
     torch = optional("torch")
     if torch is None:
         print("PyTorch is not installed: NumPy only")
     records = matmul(rounds, torch, top)
     if torch is not None:
         records += convolution(rounds, torch, top) + pooling(rounds, torch)
+        if cores() > 1:
+            records += sharing(rounds, torch, cores())
+            use_threads(count)
     return records
 
 
 def timed(calls: Calls, rounds: int) -> dict[str, Timing]:
-    """The candidates in turns, by the clock of this thread."""
-    return interleave(calls, rounds, clock=time.thread_time)
+    """The candidates in turns."""
+    return interleave(calls, rounds)
 
 
 def recorded(line: str, times: Mapping[str, Timing]) -> Records:
@@ -64,29 +74,6 @@ def recorded(line: str, times: Mapping[str, Timing]) -> Records:
         | {"ratio": t.median / ours}
         for name, t in times.items()
     ]
-
-
-def peak(rounds: int) -> float:
-    """GFLOP/s of one core: the register tile at work on factors that stay in the nearest cache."""
-    from numba import njit
-
-    fma, spaced, store, zero, tile_shape = tile.fma, tile.spaced, tile.store, tile.zero, tile.tile_shape
-    rows, vectors, steps, times = tile.shapes()[1][2], 2, 128, 5000
-    width = vectors * tile.shapes()[0] // 4
-    a, b, out = (np.ones(n, np.float32) for n in (rows * steps, steps * width, rows * width))
-
-    @njit
-    def work(a: Any, b: Any, out: Any, times: int) -> None:
-        shape = tile_shape(a, (0, 0))
-        lines = spaced(shape, 0, steps, rows)
-        for _ in range(times):
-            acc = zero(shape)
-            for k in range(steps):
-                acc = fma(acc, a, lines, k, b, k * width)
-            store(acc, out, spaced(shape, 0, width, rows), 0, rows, width, False)
-
-    timing = timed({"tile": lambda: work(a, b, out, times)}, rounds)["tile"]
-    return 2 * rows * width * steps * times / min(timing.seconds) / 1e9
 
 
 def matmul(rounds: int, torch: Any, top: float) -> Records:
@@ -192,6 +179,49 @@ def _torch_forward(torch: Any, x: Any, w: Any, stride: int, padding: int) -> Cal
 def _torch_backward(torch: Any, x: Any, w: Any, g: Any, stride: int, padding: int) -> Callable[..., Any]:
     settings = (None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1)
     return lambda *wanted: torch.ops.aten.convolution_backward(g, x, w, *settings, [*wanted, False])
+
+
+def sharing(rounds: int, torch: Any, count: int) -> Records:
+    """The same work in one thread and in `count`, by the clock on the wall, which other programs make wait."""
+    lines: dict[str, Calls] = {}
+    for case in CONVOLUTIONS:
+        lines |= {f"conv {case} {name}": calls for name, calls in _convolutions(case, torch).items()}
+    for m, k, n in SHARED:
+        calls = _products(m, k, n, False, torch)
+        lines[f"matmul {m}x{k}x{n}"] = {"ours": calls["ours"], "torch": calls["torch"]}
+    rows, records, gains, ratios = [], [], [], []
+    for line, calls in lines.items():
+        few, many = (_fastest(times) for times in _by_threads(calls, rounds, count))
+        gains.append(few["ours"] / many["ours"])
+        ratios.append(many["torch"] / many["ours"])
+        cells = [f"{few['ours'] * 1e6:.4g}", f"{many['ours'] * 1e6:.4g}", f"{gains[-1]:.2f}"]
+        rows.append([line, *cells, f"{few['torch'] / many['torch']:.2f}", f"{ratios[-1]:.2f}"])
+        for threads, found in ((1, few), (count, many)):
+            about = {"benchmark": "kernels", "line": f"{line}, {threads} thread(s)"}
+            records += [about | {"name": peer, "seconds": t, "ratio": t / found["ours"]} for peer, t in found.items()]
+    head = ["", "1 thread us", f"{count} threads us", "gain", "torch's gain", f"torch/ours, {count} threads"]
+    show_table(f"1 thread and {count} threads", head, rows)
+    print(f"  geometric means: gain {geometric_mean(gains):.2f}, torch/ours {geometric_mean(ratios):.2f}")
+    return records
+
+
+def _by_threads(calls: Calls, rounds: int, count: int) -> list[dict[str, list[float]]]:
+    """The seconds of all candidates with one thread, and with `count`."""
+    found: list[dict[str, list[float]]] = [{name: [] for name in calls} for _ in range(2)]
+    for _ in range(BLOCKS):
+        for threads, seconds in zip((1, count), found, strict=True):
+            use_threads(threads)
+            # Long turns, because threads of PyTorch's keep a core busy for some milliseconds after its own.
+            times = interleave(calls, max(1, rounds // (4 * BLOCKS)), least=2e-2, clock=time.perf_counter)
+            for name, timing in times.items():
+                seconds[name] += timing.seconds
+    return found
+
+
+def _fastest(seconds: dict[str, list[float]]) -> dict[str, float]:
+    """Our median, and that of PyTorch in the better of its memory orders."""
+    medians = {name: Timing(values).median for name, values in seconds.items()}
+    return {"ours": medians.pop("ours"), "torch": min(medians.values())}
 
 
 def pooling(rounds: int, torch: Any) -> Records:
