@@ -17,6 +17,7 @@ from .bias import add_channels
 from .cache import cache_folder, clear_cache
 from .conv import conv2d, conv2d_to_input, conv2d_to_weight, conv_size
 from .elementwise import erf, exp, logistic_loss, relu, relu_grad, sigmoid, sigmoid_grad, tanh, tanh_grad
+from .heap import keep_freed_memory
 from .linalg import gemm, gemm_nt, matmul
 from .linear_layer import linear, linear_grad
 from .norm import batch_norm, batch_norm_grad, layer_norm, layer_norm_grad
@@ -75,3 +76,5 @@ __all__ = [
     "use",
     "warmup",
 ]
+
+keep_freed_memory()

@@ -220,22 +220,19 @@ def transpose(typing: Any, a: Any, at: Any, stride: Any, out: Any, there: Any, a
 
     def write(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         a_value, at, stride, out_value, there, apart = args
-        shape, place = shape_of(a, 1, 1), place_of(shape_of(a, 1, 1))
-        size = shape.lanes
+        shape, place, size = shape_of(a, 1, 1), place_of(shape_of(a, 1, 1)), shape_of(a, 1, 1).lanes
         source, target = pointer(context, builder, a, a_value, at), pointer(context, builder, out, out_value, there)
 
         def row(start: Any, i: int, step: Any) -> Any:
             return builder.bitcast(builder.gep(start, [builder.mul(number(i), step)]), place)
 
         rows = [builder.load(row(source, i, stride), align=alignment(shape)) for i in range(size)]
-        part = size // 2
-        while part:
-            for i in (i for i in range(size) if not i & part):
+        for part in (size >> 1, size >> 2, size >> 3, size >> 4):
+            for i in (i for i in range(size if part else 0) if not i & part):
                 upper, lower = rows[i], rows[i + part]
                 for k, first in ((i, 0), (i + part, part)):
                     order = [n + first if not n & part else n + first - part + size for n in range(size)]
                     rows[k] = builder.shuffle_vector(upper, lower, ir.Constant(ir.VectorType(INT32, size), order))
-            part //= 2
         for i, value in enumerate(rows):
             builder.store(value, row(target, i, apart), align=alignment(shape))
         return context.get_dummy_value()
