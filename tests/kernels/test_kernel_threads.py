@@ -10,6 +10,7 @@ import time
 import warnings
 import weakref
 from queue import SimpleQueue
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -46,6 +47,17 @@ def test_the_number_governs_blas_too():
         tg.set_num_threads(count)
         assert tg.get_num_threads() == count
         assert blas_threads() <= {count}
+
+
+def test_blas_is_asked_how_many_threads_it_has(monkeypatch):
+    """It may have fewer than we, by a variable or a limit that somebody else set; some cannot be asked."""
+    for count in (1, 2):
+        with threadpoolctl.threadpool_limits(count, user_api="blas"):
+            assert threads._blas() is None or threads.blas_threads() == count
+    threads._count = 3
+    for silent in (None, SimpleNamespace(num_threads=None)):
+        monkeypatch.setattr(threads, "_blas", lambda silent=silent: silent)
+        assert threads.blas_threads() == 3
 
 
 def test_numbers_that_make_no_sense_are_refused():

@@ -10,7 +10,7 @@ threads at once. What is divided:
                                threads (see linalg.blas_is_faster)
 
 and when: each part has to be worth `WORTH`, by an estimate from the shapes alone. So a result depends on the number of
-threads, by the rounding of those sums, and on nothing else.
+threads, by the rounding of its sums, and on nothing else.
 
 A process made by `os.fork` has none of its parent's threads, and starts out with one.
 """
@@ -79,7 +79,7 @@ def set_num_threads(count: int) -> None:
 def blas_threads() -> int:
     """How many threads NumPy's BLAS uses: what `set_num_threads` said, or a variable such as OPENBLAS_NUM_THREADS."""
     library = _blas()
-    return library.num_threads if library is not None else get_num_threads()
+    return (library.num_threads if library is not None else None) or get_num_threads()
 
 
 @functools.cache
