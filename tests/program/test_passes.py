@@ -159,3 +159,106 @@ def test_a_pass_that_there_is_not():
     assert y.shape == (2,)
     with pytest.raises(ValueError, match="there is no pass 'quick', only pullbacks, dead, lowering"):
         program.compile(passes=["dead", "quick"])
+
+
+class TestGradientsOfOneOperation:
+    def recorded(self, hook=None, retain=False):
+        x = tg.from_numpy(np.random.default_rng(0).standard_normal((4, 3, 2, 2))).requires_grad_()
+        scale = tg.tensor([1.0, -2.0, 0.5], dtype=tg.float64, requires_grad=True)
+        shift = tg.tensor([0.5, 0.0, 1.0], dtype=tg.float64, requires_grad=True)
+        with tg.record() as program:
+            z = F.batch_norm(x * 2.0, None, None, scale, shift, training=True)
+            if hook is not None:
+                z.register_hook(hook)
+            if retain:
+                z.retain_grad()
+            loss = (z * z * z).sum()
+            loss.backward()
+        return program
+
+    @pytest.mark.parametrize("retain", [False, True])
+    def test_are_one_call(self, retain):
+        program = self.recorded(retain=retain)
+        pulled = {line.pulled for line in program.instructions if getattr(line, "pulled", None)}
+        assert {p.input for p in pulled if p.of == "z"} == {0, 1, 2}
+        code = program.compile(outputs=["dx", "dscale", "dshift"]).source
+        assert code.count("batch_norm_grad_into_(") == 1
+        assert "batch_norm_grad_into_(" not in program.compile(passes=["dead"]).source
+        found = in_python(program.compile())()
+        for name, value in program.run().items():
+            np.testing.assert_allclose(found[name], value, rtol=1e-10, atol=1e-12, err_msg=name)
+
+    def test_hooks_are_not_passed_over(self):
+        program = self.recorded(hook=lambda g: g * 3.0)
+        found = in_python(program.compile())()
+        np.testing.assert_allclose(found["dscale"], program.run()["dscale"], rtol=1e-10)
+        without = in_python(self.recorded().compile())()
+        np.testing.assert_allclose(found["dscale"], 3.0 * without["dscale"], rtol=1e-10)
+
+    def test_of_two_walks_are_apart(self):
+        x = tg.from_numpy(np.random.default_rng(1).standard_normal((3, 4))).requires_grad_()
+        target = tg.tensor([0, 3, 1])
+        with tg.record() as program:
+            losses = F.cross_entropy(x, target, reduction="none")
+            (first,) = tg.autograd.grad((losses * losses).sum(), x, create_graph=True)
+            second = tg.autograd.grad(losses.sum(), x, retain_graph=True)[0]
+            third = tg.autograd.grad((first * first).sum(), x)[0]
+        found, expected = in_python(program.compile())(), program.run()
+        for name in ("first", "second", "third"):
+            np.testing.assert_allclose(found[name], expected[name], rtol=1e-10, atol=1e-12, err_msg=name)
+        assert second.shape == third.shape == x.shape
+
+
+def test_memory_is_shared_only_by_what_is_never_needed_at_once():
+    """Chains of products: every result is read one statement later, and must not lie where the next one is written."""
+    x = tg.from_numpy(np.random.default_rng(2).standard_normal((5, 5)) / 2)
+    with tg.record() as program:
+        y = x
+        for _ in range(6):
+            y = tg.cumsum(y @ x, 0)
+        total = y.sum()
+    together, apart = program.compile(outputs=["total"]), program.compile(outputs=["total"], passes=["dead"])
+    np.testing.assert_allclose(in_python(together)()["total"], program.run()["total"], rtol=1e-12)
+    assert sum(a.size for a in together._arenas) <= 3 * 32 + 8 < sum(a.size for a in apart._arenas)
+    assert total.shape == ()
+
+
+def test_what_is_read_and_written_in_one_loop_is_read_first():
+    """Two parameters that take each other's numbers: no order of two assignments does that."""
+    a, b = (tg.from_numpy(np.arange(4.0) + k) for k in (0, 10))
+    with tg.record() as program:
+        old = a * 1.5
+        a.copy_(b * 2.0)
+        b.copy_(old + 1.0)
+    before = a.numpy().copy(), b.numpy().copy()
+    in_python(program.compile(outputs=[]))()
+    np.testing.assert_array_equal(a.numpy(), 2.0 * before[1])
+    np.testing.assert_array_equal(b.numpy(), 1.5 * before[0] + 1.0)
+
+
+def test_two_steps_in_one_function():
+    """Only the second assignment of each parameter is done, and what it needs of the first step is kept."""
+    net = nn.Linear(3, 2).double()
+    optimizer, x = optim.SGD(net.parameters(), lr=0.1, momentum=0.9), tg.from_numpy(np.arange(12.0).reshape(4, 3) / 10)
+
+    def step():
+        optimizer.zero_grad()
+        loss = tg.tanh(net(x)).sum()
+        loss.backward()
+        optimizer.step()
+
+    step()
+    with tg.record() as program:
+        step()
+        step()
+    start = {i.name: i.array.copy() for i in program.inputs if i.assigned}
+    for passes in (PASSES, ("dead",), ()):
+        for name, value in start.items():
+            program.input(name).array[...] = value
+        program.run()
+        expected = {name: program.input(name).array.copy() for name in start}
+        for name, value in start.items():
+            program.input(name).array[...] = value
+        in_python(program.compile(passes=passes))()
+        for name, value in expected.items():
+            np.testing.assert_allclose(program.input(name).array, value, rtol=1e-12, err_msg=name)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.engine.mode import unrecordable
-from tinygrad_edu.engine.storage import wrote
+from tinygrad_edu.engine.storage import Writes, clock, storage_of
 from tinygrad_edu.engine.where import outside
 from tinygrad_edu.kernels.jit import jit_source
 from tinygrad_edu.program.body import Body
@@ -49,7 +49,7 @@ class CompiledStep:
         # Anew at every call: numbers, and what has to be copied into row-major order
         self._read = [(k, s) for k, s in enumerate(program.inputs) if self._bound[k] is not s.array]
         self._leaves = [(source.leaf, source) for source in program.inputs if source.leaf is not None]
-        self._written = [source.array for source in program.inputs if source.assigned]
+        self._written = list({id(s): s for s in (storage_of(i.array) for i in program.inputs if i.assigned)}.values())
         head = "".join(f"{line}\n" for line in emission.imports)
         self.source = f"{head}\n\n{emission.text}"
 
@@ -73,9 +73,12 @@ class CompiledStep:
             if leaf.array is not source.array:
                 source.value()
         numbers = self._function(*arguments, *self._arenas)
-        where = outside(1)
-        for array in self._written:
-            wrote(array, where)
+        # What `wrote` does, for all at once
+        where, stamp = outside(1), next(clock)
+        Writes.last = stamp
+        for storage in self._written:
+            storage.version += 1
+            storage.written, storage.writer = stamp, where
         found: dict[str, Any] = {value: array.copy() for value, array in self._kept.items()}
         for (value, dtype), number in zip(self._scalars.items(), numbers, strict=True):
             found[value] = np.asarray(number, dtype)
