@@ -188,7 +188,7 @@ def tanh(x: Array) -> Array:
 def _(x: Array) -> Array:
     if not same_float(x, x):
         return tanh.reference(x)
-    return np.tanh(x, out=empty_like_images(x))
+    return np.tanh(x, out=np.empty(x.shape, x.dtype) if x.flags.carray else empty_like_images(x))
 
 
 tanh.scalar = tanh_scalar
