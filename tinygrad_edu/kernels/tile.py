@@ -105,11 +105,6 @@ dot: Any = Operation("dot")
 store_sums: Any = Operation("store_sums")
 transpose: Any = Operation("transpose")
 row_shape: Any = Operation("row_shape")
-plus: Any = Operation("plus")
-divided: Any = Operation("divided")
-lowest: Any = Operation("lowest")
-first_seen: Any = Operation("first_seen")
-larger: Any = Operation("larger")
 
 
 @jit(inner=True)

@@ -220,19 +220,22 @@ def transpose(typing: Any, a: Any, at: Any, stride: Any, out: Any, there: Any, a
 
     def write(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         a_value, at, stride, out_value, there, apart = args
-        shape, place, size = shape_of(a, 1, 1), place_of(shape_of(a, 1, 1)), shape_of(a, 1, 1).lanes
+        shape = shape_of(a, 1, 1)
+        place, size = place_of(shape), shape.lanes
         source, target = pointer(context, builder, a, a_value, at), pointer(context, builder, out, out_value, there)
 
         def row(start: Any, i: int, step: Any) -> Any:
             return builder.bitcast(builder.gep(start, [builder.mul(number(i), step)]), place)
 
         rows = [builder.load(row(source, i, stride), align=alignment(shape)) for i in range(size)]
-        for part in (size >> 1, size >> 2, size >> 3, size >> 4):
-            for i in (i for i in range(size if part else 0) if not i & part):
+        part = size // 2
+        while part:
+            for i in (i for i in range(size) if not i & part):
                 upper, lower = rows[i], rows[i + part]
                 for k, first in ((i, 0), (i + part, part)):
                     order = [n + first if not n & part else n + first - part + size for n in range(size)]
                     rows[k] = builder.shuffle_vector(upper, lower, ir.Constant(ir.VectorType(INT32, size), order))
+            part //= 2
         for i, value in enumerate(rows):
             builder.store(value, row(target, i, apart), align=alignment(shape))
         return context.get_dummy_value()
@@ -244,85 +247,6 @@ def transpose(typing: Any, a: Any, at: Any, stride: Any, out: Any, there: Any, a
 def row_shape(typing: Any, like: Any, width: Any) -> Any:
     """A tile of one row, as many vectors as `width` is long."""
     return shape_of(like, 1, width.count)(like, width), lambda context, builder, sig, args: context.get_dummy_value()
-
-
-@intrinsic
-def plus(typing: Any, tile: Any, x: Any, at: Any, count: Any) -> Any:
-    """The row plus the first `count` numbers of x from `at` on."""
-
-    def write(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        acc, x_value, at, count = args
-        for c, new in enumerate(row_of(context, builder, tile, x, x_value, at, count)):
-            acc = builder.insert_value(acc, builder.fadd(builder.extract_value(acc, c), new), c)
-        return acc
-
-    return tile(tile, x, types.intp, types.intp), write
-
-
-@intrinsic
-def divided(typing: Any, tile: Any, divisor: Any) -> Any:
-    """The row divided by a number."""
-
-    def write(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        acc, below = args[0], spread(builder, args[1], tile.vector())
-        for c in range(tile.vectors):
-            acc = builder.insert_value(acc, builder.fdiv(builder.extract_value(acc, c), below), c)
-        return acc
-
-    return tile(tile, tile.dtype), write
-
-
-@intrinsic
-def lowest(typing: Any, shape: Any, place: Any) -> Any:
-    """(a row of -inf, a place for each of them)."""
-    best = Tile(shape.dtype, 1, shape.vectors, shape.lanes)
-    places = Tile(types.int32, 1, shape.vectors, shape.lanes)
-    both = types.Tuple((best, places))
-
-    def write(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        low = ir.Constant(best.vector(), [float("-inf")] * best.lanes)
-        here = spread(builder, builder.trunc(args[1], INT32), places.vector())
-        parts = [ir.Constant(context.get_value_type(kind), ir.Undefined) for kind in both.types]
-        for c in range(shape.vectors):
-            parts = [builder.insert_value(part, v, c) for part, v in zip(parts, (low, here), strict=True)]
-        return context.make_tuple(builder, both, parts)
-
-    return both(shape, types.intp), write
-
-
-@intrinsic
-def first_seen(typing: Any, shape: Any, x: Any, at: Any, count: Any, place: Any) -> Any:
-    """(the row of x from `at` on, their place for each of them)."""
-    best = Tile(shape.dtype, 1, shape.vectors, shape.lanes)
-    places = Tile(types.int32, 1, shape.vectors, shape.lanes)
-    both = types.Tuple((best, places))
-
-    def write(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        here = spread(builder, builder.trunc(args[4], INT32), places.vector())
-        parts = [ir.Constant(context.get_value_type(kind), ir.Undefined) for kind in both.types]
-        for c, new in enumerate(row_of(context, builder, best, x, *args[1:4])):
-            parts = [builder.insert_value(part, v, c) for part, v in zip(parts, (new, here), strict=True)]
-        return context.make_tuple(builder, both, parts)
-
-    return both(shape, x, types.intp, types.intp, types.intp), write
-
-
-@intrinsic
-def larger(typing: Any, best: Any, places: Any, x: Any, at: Any, count: Any, place: Any) -> Any:
-    """(best, places) where numbers of x from `at` on that are larger, or NaN, take over, and with them their place."""
-    both = types.Tuple((best, places))
-
-    def write(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        best_value, places_value, x_value, at, count, place = args
-        here = spread(builder, builder.trunc(place, INT32), places.vector())
-        for c, new in enumerate(row_of(context, builder, best, x, x_value, at, count)):
-            old, known = builder.extract_value(best_value, c), builder.extract_value(places_value, c)
-            wins = builder.or_(builder.fcmp_ordered(">", new, old), builder.fcmp_unordered("uno", new, new))
-            best_value = builder.insert_value(best_value, builder.select(wins, new, old), c)
-            places_value = builder.insert_value(places_value, builder.select(wins, here, known), c)
-        return context.make_tuple(builder, both, [best_value, places_value])
-
-    return both(best, places, x, types.intp, types.intp, types.intp), write
 
 
 def row_of(context: Any, builder: Any, tile: Any, kind: Any, array: Any, at: Any, count: Any) -> list[Any]:

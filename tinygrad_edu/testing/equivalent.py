@@ -9,6 +9,7 @@ STEPS = "the slope is constant but for jumps: it has no derivative with respect 
 TIES_FIRST = "ties are taken out by == before: of what is left, < and <= say the same"
 TWICE = "h enters twice, so its sign cancels"
 ONE_AXIS = "there is one axis: its entries have only one order"
+ONE_NUMBER = "the upstream gradient is one number, which has no order"
 
 AT_POLES = {
     "bce.x: maximum dropped (maximum)": "(1 - x) x is below 1e-12 only at the poles 0 and 1, outside of the domain",
@@ -32,6 +33,7 @@ EQUIVALENT: dict[str, str] = {
     "softmax_cross_entropy.x: entries in column order (reshape)": ONE_AXIS,
     **{f"{op}.x: subtracted the other way round (sub)": TWICE for op in ("batch_norm", "layer_norm")},
     "batch_norm.x: entries in column order (reshape)": ONE_AXIS,
+    **{f"mse.{x}: memory order taken for row-major": ONE_NUMBER for x in ("x", "y")},
     "batch_norm.weight: transposed": ONE_AXIS,
     "batch_norm.bias: transposed": ONE_AXIS,
     "pow.x: == became <= (eq number 2)": "where y is 0 the slope y x^(y-1) is 0 for a negative base too",
