@@ -75,6 +75,7 @@ def test_parts_are_the_whole_batch_once(count, batch):
     def work(start, stop):
         done[start:stop] += 1
         names.add(threading.get_ident())
+        time.sleep(0.005)  # so long that others come for the rest
 
     threads.over_batch(work, batch, count)
     assert (done == 1).all()
