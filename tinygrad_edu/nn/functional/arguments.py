@@ -17,12 +17,18 @@ def ints(name: str, argument: str, value: Any, count: int, least: int | None = N
 
     Raises TypeError for what are no ints, RuntimeError for another number of them or one below `least`.
     """
-    given = tuple(value) if isinstance(value, (tuple, list)) else (value,)
-    if not all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in given):
-        raise TypeError(f"{name}(): argument {argument!r} must be an int or a tuple of ints, not {value!r}")
-    if len(given) not in (1, count):
-        raise RuntimeError(f"{name}: expected {argument} to be an int or {count} ints, but got {argument}={value!r}")
-    found = tuple(int(v) for v in given) * (count if len(given) == 1 else 1)
+    # what layers pass is of this form already
+    if value.__class__ is tuple and len(value) == count and not [v for v in value if v.__class__ is not int]:
+        found = value
+    else:
+        given = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+        if not all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in given):
+            raise TypeError(f"{name}(): argument {argument!r} must be an int or a tuple of ints, not {value!r}")
+        if len(given) not in (1, count):
+            raise RuntimeError(
+                f"{name}: expected {argument} to be an int or {count} ints, but got {argument}={value!r}"
+            )
+        found = tuple(int(v) for v in given) * (count if len(given) == 1 else 1)
     if least is not None and min(found) < least:
         raise RuntimeError(f"{name}: {argument} must be at least {least}, but got {argument}={value!r}")
     return found
