@@ -224,16 +224,18 @@ def test_memory_is_shared_only_by_what_is_never_needed_at_once():
 
 
 def test_what_is_read_and_written_in_one_loop_is_read_first():
-    """Two parameters that take each other's numbers: no order of two assignments does that."""
+    """b takes something of a that is computed in the loop that has written a already, had it not waited."""
     a, b = (tg.from_numpy(np.arange(4.0) + k) for k in (0, 10))
     with tg.record() as program:
-        old = a * 1.5
-        a.copy_(b * 2.0)
-        b.copy_(old + 1.0)
-    before = a.numpy().copy(), b.numpy().copy()
-    in_python(program.compile(outputs=[]))()
-    np.testing.assert_array_equal(a.numpy(), 2.0 * before[1])
-    np.testing.assert_array_equal(b.numpy(), 1.5 * before[0] + 1.0)
+        triple, new = a * 3.0, a - 1.0
+        b.copy_(triple + new)
+        a.copy_(new)
+    before = a.numpy().copy()
+    step = program.compile(outputs=[])
+    assert step.source.count("for i in range(4)") == 1
+    in_python(step)()
+    np.testing.assert_array_equal(a.numpy(), before - 1.0)
+    np.testing.assert_array_equal(b.numpy(), 3.0 * before + (before - 1.0))
 
 
 def test_two_steps_in_one_function():
@@ -262,3 +264,24 @@ def test_two_steps_in_one_function():
         in_python(program.compile(passes=passes))()
         for name, value in expected.items():
             np.testing.assert_allclose(program.input(name).array, value, rtol=1e-12, err_msg=name)
+
+
+def test_two_parameters_trade_places():
+    a, b = (tg.from_numpy(np.arange(4.0) + k) for k in (0, 10))
+    with tg.record() as program:
+        old = a.clone()
+        a.copy_(b)
+        b.copy_(old)
+    before = a.numpy().copy(), b.numpy().copy()
+    in_python(program.compile(outputs=[]))()
+    np.testing.assert_array_equal(a.numpy(), before[1])
+    np.testing.assert_array_equal(b.numpy(), before[0])
+
+
+def test_a_sum_is_complete_before_it_is_read():
+    """Over an axis of size 1 it has as many entries as the loop it comes from."""
+    x = tg.from_numpy(np.arange(4.0).reshape(1, 4))
+    with tg.record() as program:
+        y = tg.exp(x.sum(0, keepdim=True)) + x
+    np.testing.assert_allclose(in_python(program.compile())()["y"], np.exp(x.numpy()) + x.numpy(), rtol=1e-12)
+    assert y.shape == (1, 4)
