@@ -5,6 +5,7 @@ Without the batch axis an input is taken as a batch of one.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from tinygrad_edu import kernels, ops
@@ -63,29 +64,40 @@ def _conv(name: str, spatial: int, input: Any, weight: Any, bias: Any, settings:
     stride, padding, dilation, groups = settings
     x, w = batched(name, input, spatial), _kernel(name, spatial, weight, groups)
     steps, spread = _steps(name, spatial, stride, dilation)
-    channels, taken = x._array.shape[1], w._array.shape[1] * groups
-    if channels != taken:
-        raise RuntimeError(
-            f"Given groups={groups}, weight of size {list(weight._array.shape)}, expected input"
-            f"{list(input._array.shape)} to have {taken} channels, but got {channels} channels instead"
-        )
-    if w._array.shape[0] % groups or not w._array.shape[0]:
-        raise RuntimeError(
-            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0 and not empty, but got "
-            f"weight of size {list(weight._array.shape)}"
-        )
+    around = padding if isinstance(padding, str) else ints(name, "padding", padding, spatial, 0)
     _same_dtypes(name, input=input, weight=weight, bias=bias)
-    sizes, kernel = x._array.shape[2:], w._array.shape[2:]
-    pairs = _pairs(name, spatial, padding, kernel, steps, spread)
-    padded = [n + sum(pair) for n, pair in zip(sizes, pairs, strict=True)]
-    if any(d * (k - 1) + 1 > n for d, k, n in zip(spread, kernel, padded, strict=True)):
-        raise RuntimeError(
-            f"{name}: calculated padded input size per channel: {padded[-spatial:]}, kernel size: "
-            f"{list(kernel[-spatial:])}, dilation: {list(spread[-spatial:])}. The kernel can't be greater than the "
-            "input: pad the input, or use a smaller kernel"
-        )
+    shapes = input._array.shape, weight._array.shape, x._array.shape, w._array.shape
+    pairs = _geometry(name, spatial, shapes, steps, around, spread, groups)
     z = ops.conv2d(x, w, stride=steps, padding=pairs, dilation=spread, groups=groups)
     return _with_bias(name, unbatched(z, input, spatial), bias, w._array.shape[0], spatial)
+
+
+@lru_cache(maxsize=1024)
+def _geometry(name: str, spatial: int, shapes: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    """The padding of both axes as pairs, once it is sure that everything fits.
+
+    shapes -- of input and weight as they are given, and of both with two spatial axes
+    """
+    input, weight, x, w = shapes
+    if x[1] != w[1] * groups:
+        raise RuntimeError(
+            f"Given groups={groups}, weight of size {list(weight)}, expected input{list(input)} to have "
+            f"{w[1] * groups} channels, but got {x[1]} channels instead"
+        )
+    if w[0] % groups or not w[0]:
+        raise RuntimeError(
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0 and not empty, but got "
+            f"weight of size {list(weight)}"
+        )
+    pairs = _pairs(name, spatial, padding, w[2:], stride, dilation)
+    padded = [n + sum(pair) for n, pair in zip(x[2:], pairs, strict=True)]
+    if any(d * (k - 1) + 1 > n for d, k, n in zip(dilation, w[2:], padded, strict=True)):
+        raise RuntimeError(
+            f"{name}: calculated padded input size per channel: {padded[-spatial:]}, kernel size: "
+            f"{list(w[2:][-spatial:])}, dilation: {list(dilation[-spatial:])}. The kernel can't be greater than the "
+            "input: pad the input, or use a smaller kernel"
+        )
+    return pairs
 
 
 def _kernel(name: str, spatial: int, weight: Any, groups: Any) -> Any:
@@ -122,8 +134,7 @@ def _pairs(name: str, spatial: int, padding: Any, kernel: Any, stride: Any, dila
         return tuple((n // 2, n - n // 2) for n in around)
     if isinstance(padding, str):
         raise RuntimeError(f"{name}: invalid padding string {padding!r}: use 'valid' or 'same'")
-    both = (0,) * (2 - spatial) + ints(name, "padding", padding, spatial, 0)
-    return tuple((n, n) for n in both)
+    return tuple((n, n) for n in (0,) * (2 - spatial) + padding)
 
 
 def _with_bias(name: str, z: Any, bias: Any, outputs: int, spatial: int) -> Any:
