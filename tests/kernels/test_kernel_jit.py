@@ -383,8 +383,8 @@ before = compiled()
 for layout in LAYOUTS:
     for dtype in FLOATS:
         x, target = lay_out(np.ones((3, 3), dtype), layout), lay_out(np.zeros(3, np.int64), "read-only")
-        tall, wide = lay_out(np.ones((512, 24), dtype), layout), lay_out(np.ones((24, 512), dtype), layout)
-        kernels.matmul(tall, wide), kernels.matmul(wide.T, tall.T), kernels.matmul(wide.T, wide), kernels.matmul(x, x)
+        tall, wide, b, bt = (lay_out(np.ones(s, dtype), layout) for s in ((1024, 24), (24, 1024), (24, 64), (64, 24)))
+        kernels.matmul(tall, b), kernels.matmul(wide.T, b), kernels.matmul(tall, bt.T), kernels.matmul(wide.T, bt.T)
         kernels.relu(x), kernels.sigmoid(x), kernels.tanh(x), kernels.logistic_loss(x, x[0])
         kernels.log_softmax(x, 1), kernels.log_softmax_grad(x, x, 1), kernels.log_softmax(x, 0)
         kernels.cross_entropy(x, target), kernels.cross_entropy_grad(x[0], x, target)

@@ -305,7 +305,7 @@ def on_tiles(a: Array, b: Array) -> Array:
 
 def _examples(dtype: np.dtype) -> list[tuple[Array, ...]]:
     """Sizes for the loops above, where they are used at all."""
-    a, b = np.ones((512, 20), dtype), np.ones((20, 64), dtype)
+    a, b = np.ones((1024, 24), dtype), np.ones((24, 64), dtype)
     return [(a, b), (np.asfortranarray(a), b), (a, np.asfortranarray(b))]
 
 
