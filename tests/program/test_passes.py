@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import tinygrad_edu as tg
 import tinygrad_edu.nn.functional as F
 from tinygrad_edu import nn, optim
-from tinygrad_edu.program import Assign, Program
+from tinygrad_edu.program import Assign, Instruction, Program
 from tinygrad_edu.program.body import Body
 from tinygrad_edu.program.passes import PASSES
 
@@ -52,7 +52,8 @@ class Net(nn.Module):
 def mlps(draw):
     """(module, shape of a batch)."""
     sizes = draw(st.lists(st.sampled_from([1, 3, 8, 10, 16, 20, 33]), min_size=2, max_size=4))
-    layers = [nn.Linear(a, b, bias=draw(st.booleans())).double() for a, b in zip(sizes, [*sizes[1:], 5], strict=True)]
+    pairs = zip(sizes, [*sizes[1:], 5], strict=True)
+    layers: list[nn.Module] = [nn.Linear(a, b, bias=draw(st.booleans())).double() for a, b in pairs]
     if draw(st.booleans()):
         layers.insert(-1, nn.LayerNorm(sizes[-1]).double())
     return layers, (draw(st.sampled_from([1, 2, 7, 12])), sizes[0])
@@ -179,7 +180,7 @@ class TestGradientsOfOneOperation:
     @pytest.mark.parametrize("retain", [False, True])
     def test_are_one_call(self, retain):
         program = self.recorded(retain=retain)
-        pulled = {line.pulled for line in program.instructions if getattr(line, "pulled", None)}
+        pulled = [line.pulled for line in program.instructions if isinstance(line, Instruction) and line.pulled]
         assert {p.input for p in pulled if p.of == "z"} == {0, 1, 2}
         code = program.compile(outputs=["dx", "dscale", "dshift"]).source
         assert code.count("batch_norm_grad_into_(") == 1
