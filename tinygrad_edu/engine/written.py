@@ -54,7 +54,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from sys import _getframe
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -124,12 +126,18 @@ def written_call(
     }
     scope["otherwise"] = otherwise
     source = "\n".join(_source(op, kinds, mixed, numbers))
-    # a file name inside the package: the call is no line of the user's
-    exec(compile(source, f"{PACKAGE}<call of {op.name}>", "exec"), scope)
+    exec(_code(source), scope)
     _scopes.append(scope)
     call = scope["call"]
     call.source = source
     return call
+
+
+@cache
+def _code(source: str) -> CodeType:
+    """The source compiled, once for all primitives with the same names of inputs."""
+    # a file name inside the package: the call is no line of the user's
+    return compile(source, f"{PACKAGE}<call of a primitive>", "exec")
 
 
 def _source(op: Primitive, kinds: str | None, mixed: bool, numbers: bool) -> list[str]:
