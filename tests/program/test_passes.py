@@ -70,7 +70,8 @@ def cnns(draw):
         bias = draw(st.booleans()) and extra != "norm"
         layers.append(nn.Conv2d(channels, out, draw(st.sampled_from([1, 3])), padding=1, bias=bias))
         channels = out
-        if extra != "none":
+        rows = nn.Sequential(*layers).double()(tg.zeros(*images, dtype=tg.float64)).shape[2]
+        if extra == "norm" or (extra != "none" and rows > 1):
             kinds = {"norm": nn.BatchNorm2d(channels), "max": nn.MaxPool2d(2), "mean": nn.AvgPool2d(2, 1)}
             layers.append(kinds[extra])
     net = nn.Sequential(*layers).double()
