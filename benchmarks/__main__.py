@@ -12,7 +12,7 @@ from benchmarks.machine import begin
 from benchmarks.report import write
 
 NAMES = {
-    "kernels": "matrix products, convolution and pooling beside NumPy and PyTorch",
+    "kernels": "matrix products, convolution, pooling, activations and fused kernels beside NumPy, PyTorch and JAX",
     "steps": "one training step of six networks beside PyTorch, torch.compile, JAX, MyGrad and autograd",
     "startup": "import, and the first call with and without compiled kernels on disk",
     "memory": "the most memory a training step needs, beside PyTorch",
