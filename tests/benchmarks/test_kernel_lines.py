@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import fused, kernel_lines, kernels, report
-from benchmarks.kernel_lines import KERNEL, Peers, agree, available
+from benchmarks.kernel_lines import KERNEL, Calls, Peers, agree, available
 from benchmarks.timing import Timing
 
 NOBODY = Peers(None, False)
@@ -130,7 +130,7 @@ def test_what_differs_is_not_timed(clocked):
 
 def test_ratios_are_to_the_call_and_to_the_kernel(clocked, capsys):
     names = {"one (3)": ("ours", KERNEL, "numpy"), "two (3)": ("ours", "torch")}
-    lines = {line: dict.fromkeys(there, partial(np.ones, 2)) for line, there in names.items()}
+    lines: dict[str, Calls] = {line: dict.fromkeys(there, partial(np.ones, 2)) for line, there in names.items()}
     records = kernel_lines.table("a table", lines, 2, 1e-5)
     assert [(r["line"], r["name"], pytest.approx(r["ratio"])) for r in records] == [
         ("one (3)", "ours", 1.0),
