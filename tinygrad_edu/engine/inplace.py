@@ -59,8 +59,8 @@ def check_assignable(target: Value, new: np.ndarray, edge: Any, grad: bool, op: 
         )
     if not target._array.flags.writeable:
         raise RuntimeError(f"{op}: this tensor is read-only memory (expanded, or from a read-only array): clone() it")
-    shape = np.broadcast_shapes(target._array.shape, new.shape)
-    if shape != target._array.shape:
+    shape = target._array.shape
+    if new.shape != shape and np.broadcast_shapes(shape, new.shape) != shape:
         raise RuntimeError(
             f"{op}: the result has shape {new.shape}, which does not fit in the tensor's own shape "
             f"{target._array.shape}: use the operation that returns a new tensor"
