@@ -47,3 +47,8 @@ def test_rows_longer_than_a_period(dtype, channels):
 def test_other_shapes_are_numpys():
     x, bias = np.arange(6.0).reshape(2, 3), np.ones((2, 1))
     np.testing.assert_array_equal(kernels.add_channels.fast(x, bias), x + 1)
+    images = channels_last(np.zeros((1, 3, 2, 2)))
+    for bias in (np.arange(4.0).reshape(2, 2), np.arange(6.0).reshape(3, 1, 2), np.ones(1)):
+        np.testing.assert_array_equal(kernels.add_channels.fast(images, bias), images + bias)
+    with pytest.raises(ValueError, match="broadcast"):
+        kernels.add_channels.fast(images, np.ones((4, 1, 1)))

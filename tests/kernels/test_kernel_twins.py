@@ -187,6 +187,20 @@ def test_linear_twins_agree(largest, data):
         check_product(np.atleast_2d(gradient), *factors)
 
 
+def test_linear_refuses_shapes_that_do_not_fit():
+    x, weight, bias, g = np.ones((2, 3)), np.ones((4, 3)), np.ones(4), np.ones((2, 4))
+    for twin in (kernels.linear.fast, kernels.linear.reference):
+        for wrong in ((np.ones((2, 50)), weight, bias), (x, weight, np.ones(5)), (x, weight, np.ones(1))):
+            with pytest.raises(ValueError, match=r"linear: expected x \(M, K\), weight \(N, K\), bias \(N,\)"):
+                twin(*wrong)
+        with pytest.raises(ValueError, match="linear: expected"):
+            twin(x[None], weight, bias)
+    for twin in (kernels.linear_grad.fast, kernels.linear_grad.reference):
+        for wrong in ((g, x, np.ones((4, 5))), (np.ones((3, 4)), x, weight), (np.ones((2, 5)), x, weight)):
+            with pytest.raises(ValueError, match="linear: expected"):
+                twin(*wrong)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_matmul_propagates_nan_and_infinity(data):

@@ -159,3 +159,13 @@ def test_other_dtypes_take_the_reference():
         for a, b in zip(kernel.fast(x, ones, ones, EPS), kernel.reference(x, ones, ones, EPS), strict=True):
             assert a.dtype == np.float16
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("outlier", [0, -1])
+def test_an_outlier_in_the_first_row_takes_no_digits(outlier):
+    x = np.random.default_rng(0).standard_normal((100_000, 1))
+    x[outlier] = 1e6
+    _, mean, var = kernels.batch_norm.fast(x, np.ones(1), np.zeros(1), 1e-5)
+    exact = x.astype(np.longdouble)
+    np.testing.assert_allclose(mean, exact.mean(0).astype(np.float64), rtol=1e-12)
+    np.testing.assert_allclose(var, exact.var(0).astype(np.float64), rtol=1e-12)

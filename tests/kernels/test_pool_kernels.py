@@ -224,3 +224,10 @@ def test_other_dtypes_take_the_reference(dtype):
     ]
     for kernel, args in calls:
         np.testing.assert_array_equal(kernel.fast(*args), kernel.reference(*args))
+
+
+def test_means_need_a_divisor_for_each_window():
+    halves = np.array([[0, 2], [2, 4]])
+    for twin in (kernels.average_windows.fast, kernels.average_windows.reference):
+        with pytest.raises(IndexError):
+            twin(np.ones((1, 1, 4, 4)), halves, halves, np.ones((1, 1)))

@@ -65,6 +65,19 @@ def test_in_place_on_a_leaf_is_refused():
         F.relu(tg.ones(2, requires_grad=True), inplace=True)
 
 
+@pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 3, 4), (1,), ()])
+def test_linear_adds_any_bias_that_broadcasts(shape):
+    x, w = tg.randn(2, 3, 5), tg.randn(4, 5)
+    bias = tg.randn(*shape)
+    found = F.linear(x, w, bias)
+    np.testing.assert_allclose(found.numpy(), x.numpy() @ w.numpy().T + bias.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_mse_as_a_primitive_wants_equal_shapes():
+    with pytest.raises(RuntimeError, match=r"the shapes \(3, 1\) and \(3, 4\) must be equal"):
+        tg.ops.mse(tg.ones(3, 1), tg.ones(3, 4))
+
+
 def test_linear_says_which_sizes_clash():
     with pytest.raises(RuntimeError, match=r"linear: .*\(5, 3\).*\(2, 4\).*in_features"):
         F.linear(tg.zeros(5, 3), tg.zeros(2, 4))

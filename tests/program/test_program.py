@@ -352,3 +352,19 @@ def test_source_runs_in_place_on_what_it_is_given():
     own = w.numpy(force=True).copy()
     exec_source(program)(x=np.ones((2, 2)), w=own)
     np.testing.assert_allclose(own, w.numpy(force=True) - 0.2, rtol=1e-12)
+
+
+def test_memory_that_the_program_writes_is_no_input_of_a_compiled_one():
+    q = tg.tensor([5.0, 6.0, 7.0], requires_grad=True)
+    x = tg.tensor([1.0, 2.0, 3.0])
+    with tg.record() as program:
+        doubled = x * 2
+        with tg.no_grad():
+            q.add_(1)
+        out = x + doubled
+    compiled = program.compile(outputs="out")
+    np.testing.assert_array_equal(compiled(x=q.detach().clone())["out"], [18.0, 21.0, 24.0])
+    with pytest.raises(RuntimeError, match=r"'x' \(shape \(3,\)\) shares memory with a tensor that the program writes"):
+        compiled(x=q.detach())
+    assert q.tolist() == [7.0, 8.0, 9.0]
+    assert out.shape == (3,)

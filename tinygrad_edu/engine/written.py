@@ -130,6 +130,7 @@ def written_call(
     _scopes.append(scope)
     call = scope["call"]
     call.source = source
+    call.__name__ = call.__qualname__ = op.name
     return call
 
 

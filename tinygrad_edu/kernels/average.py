@@ -97,7 +97,7 @@ def _any_means(
 
 @average_windows.numba
 def _(x: Array, rows: Array, columns: Array, divisor: Array) -> Array:
-    if not same_float(x, divisor):
+    if not same_float(x, divisor) or divisor.shape != (len(rows), len(columns)):
         return average_windows.reference(x, rows, columns, divisor)
     out = empty_channels_last((*x.shape[:2], len(rows), len(columns)), x.dtype)
     width = row_width(x.shape[1], x.itemsize)

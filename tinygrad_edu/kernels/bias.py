@@ -28,9 +28,11 @@ def add_channels(x: Array, bias: Array) -> Array:
 
 @add_channels.numba
 def _(x: Array, bias: Array) -> Array:
-    images = x.transpose(0, 2, 3, 1) if x.ndim == 4 else x
+    if x.ndim != 4 or not same_float(x, bias) or not x.size or bias.shape != (x.shape[1], 1, 1):
+        return x + bias
+    images = x.transpose(0, 2, 3, 1)
     # In other orders of memory NumPy is as fast.
-    if x.ndim != 4 or not same_float(x, bias) or not x.size or x.flags.c_contiguous or not images.flags.carray:
+    if x.flags.c_contiguous or not images.flags.carray:
         return x + bias
     out = empty_channels_last(x.shape, x.dtype)
     add_periodic(images.reshape(-1), in_c_order(bias.reshape(-1)), out.transpose(0, 2, 3, 1).reshape(-1))

@@ -31,4 +31,8 @@ def keep_freed_memory() -> bool:
         return False
     # Other C libraries have no such function.
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return mallopt is not None and bool(mallopt(_M_MMAP_THRESHOLD, LARGEST) and mallopt(_M_TRIM_THRESHOLD, KEPT))
+    if mallopt is None:
+        return False
+    # older versions go no higher than half of this
+    raised = mallopt(_M_MMAP_THRESHOLD, LARGEST) or mallopt(_M_MMAP_THRESHOLD, LARGEST // 2)
+    return bool(raised and mallopt(_M_TRIM_THRESHOLD, KEPT))

@@ -23,18 +23,29 @@ NOTHING = {np.dtype(d): np.empty((0, 0), d) for d in (np.float32, np.float64)}
 @kernel
 @np.errstate(all="ignore")
 def linear(x: Array, weight: Array, bias: Array) -> Array:
-    """x @ weight.T + bias: (M, K), (N, K), (N,) -> (M, N).
+    """x @ weight.T + bias: (M, K), (N, K), (N,) -> (M, N); ValueError for other shapes.
 
     >>> linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]), np.array([0.5]))
     array([[11.5]])
     """
+    _check(x, weight, bias.shape, weight.shape[:1])
     return fresh(np.matmul(x, weight.T) + bias)
+
+
+def _check(x: Array, weight: Array, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    """Raise ValueError where the compiled loops would read what is not there."""
+    if x.ndim != 2 or weight.ndim != 2 or x.shape[1] != weight.shape[1] or found != wanted:
+        raise ValueError(
+            f"linear: expected x (M, K), weight (N, K), bias (N,) and gradients (M, N), but got {x.shape}, "
+            f"{weight.shape} and {found} instead of {wanted}"
+        )
 
 
 @linear.numba
 def _(x: Array, weight: Array, bias: Array) -> Array:
     if not same_float(x, weight) or not same_float(weight, bias):
         return linear.reference(x, weight, bias)
+    _check(x, weight, bias.shape, weight.shape[:1])
     if len(x) * weight.size > SMALL:
         out = matmul(x, weight.T)
         add_rows(out, in_c_order(bias))
@@ -70,6 +81,7 @@ def linear_grad(g: Array, x: Array, weight: Array, needs: Needs = (True, True, T
     >>> linear_grad(np.ones((2, 1)), np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[5.0, 6.0]]), (False, True, True))
     (None, array([[4., 6.]]), array([2.]))
     """
+    _check(x, weight, g.shape, (len(x), len(weight)))
     return (
         fresh(np.matmul(g, weight)) if needs[0] else None,
         fresh(np.matmul(g.T, x)) if needs[1] else None,
@@ -81,6 +93,7 @@ def linear_grad(g: Array, x: Array, weight: Array, needs: Needs = (True, True, T
 def _(g: Array, x: Array, weight: Array, needs: Needs = (True, True, True)) -> Any:
     if not same_float(x, weight) or not same_float(x, g):
         return linear_grad.reference(g, x, weight, needs)
+    _check(x, weight, g.shape, (len(x), len(weight)))
     small, nothing = len(g) * weight.size <= SMALL, NOTHING[g.dtype]
     g, x, weight = in_c_order(g), in_c_order(x), in_c_order(weight)
     dx = np.empty(x.shape, g.dtype) if small and needs[0] else nothing

@@ -59,17 +59,20 @@ def batch_norm(x: Array, weight: Array, bias: Array, eps: float) -> Any:
 def batch_norm_loop(x: Array, weight: Array, bias: Array, eps: float, z: Array, mean: Array, var: Array) -> None:
     """z, mean, var of x (rows, C).
 
-    One pass adds up differences from the first row, and their squares, in float64. A row of the data itself is no more
-    than sqrt(rows) standard deviations away from the mean, so the mean of squares less the square of the mean cancels
-    no more digits than the number of rows has; usually none.
+    One pass adds up differences from the middle one of three numbers, and their squares, in float64. A number of the
+    data itself is no more than sqrt(rows) standard deviations away from the mean, so the mean of squares less the
+    square of the mean cancels no more digits than the number of rows has; usually none, and with three to choose from
+    an outlier takes none either.
     """
     wide_vectors()
     rows, channels = x.shape
     start = np.zeros(channels, np.float64)
     total, square, scale = np.zeros(channels, np.float64), np.zeros(channels, np.float64), np.empty(channels, x.dtype)
     for c in range(channels if rows > 0 else 0):
+        first, second, third = x[0, c], x[rows // 2, c], x[rows - 1, c]
+        middle = max(min(first, second), min(max(first, second), third))
         # Not from an infinity or NaN: those belong into the sums.
-        start[c] = x[0, c] if x[0, c] - x[0, c] == 0 else 0.0
+        start[c] = middle if middle - middle == 0 else 0.0
     for r in range(rows):
         for c in range(channels):
             difference = x[r, c] - start[c]

@@ -57,6 +57,8 @@ softmax_cross_entropy.pullback(
 )
 def mse(x, y):
     """The mean of (x - y)^2 over all entries of two arrays of one shape; NaN where there are none."""
+    if np.shape(x) != np.shape(y):
+        raise ValueError(f"mse: the shapes {np.shape(x)} and {np.shape(y)} must be equal: mse_loss broadcasts")
     error = x - y
     return np.add.reduce(error * error, axis=None) / (error.size or math.nan)
 

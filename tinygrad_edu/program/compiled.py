@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.engine.mode import unrecordable
-from tinygrad_edu.engine.storage import Writes, clock, storage_of
+from tinygrad_edu.engine.storage import Writes, clock, owner, storage_of
 from tinygrad_edu.engine.where import outside
 from tinygrad_edu.kernels.jit import jit_source
 from tinygrad_edu.program.body import Body
@@ -31,6 +31,8 @@ class CompiledStep:
     ) -> None:
         self.program = program
         known = program.outputs
+        if isinstance(outputs, str):
+            outputs = [outputs]
         for name in outputs or ():
             if name not in known:
                 raise ValueError(f"the program has no output {name!r}, only {', '.join(known) or 'none'}")
@@ -50,6 +52,7 @@ class CompiledStep:
         self._read = [(k, s) for k, s in enumerate(program.inputs) if self._bound[k] is not s.array]
         self._leaves = [(source.leaf, source) for source in program.inputs if source.leaf is not None]
         self._written = list({id(s): s for s in (storage_of(i.array) for i in program.inputs if i.assigned)}.values())
+        self._memory = {id(owner(i.array)) for i in program.inputs if i.assigned}
         head = "".join(f"{line}\n" for line in emission.imports)
         self.source = f"{head}\n\n{emission.text}"
 
@@ -68,7 +71,13 @@ class CompiledStep:
             if name not in self._places:
                 self.program.start(inputs)
             source = self.program.inputs[self._places[name]]
-            arguments[self._places[name]] = argument(source, checked_input(source, value))
+            array = argument(source, checked_input(source, value))
+            if not source.assigned and isinstance(array, np.ndarray) and id(owner(array)) in self._memory:
+                raise RuntimeError(
+                    f"the input {name!r} (shape {array.shape}) shares memory with a tensor that the program writes, so "
+                    "what it is would depend on when it is read: give a copy (.clone())"
+                )
+            arguments[self._places[name]] = array
         for leaf, source in self._leaves:
             if leaf.array is not source.array:
                 source.value()

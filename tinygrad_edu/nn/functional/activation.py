@@ -89,12 +89,10 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     # one product of matrices, not a batch: the weight's gradient is then a single product too
     rows = input if x.ndim == 2 else reshape(input, (math.prod(x.shape[:-1]), x.shape[-1]))
     b = bias._array if isinstance(bias, Value) else None
-    if b is not None and b.shape == w.shape[:1] and b.dtype == w.dtype:
-        z = ops.linear(rows, weight, bias)
-    else:
-        z = ops.matmul(rows, ops.mT(weight))
-        z = z if bias is None else arithmetic.add_tensors(z, bias)
-    return z if x.ndim == 2 else reshape(z, (*x.shape[:-1], w.shape[0]))
+    whole = b is not None and b.shape == w.shape[:1] and b.dtype == w.dtype
+    z = ops.linear(rows, weight, bias) if whole else ops.matmul(rows, ops.mT(weight))
+    z = z if x.ndim == 2 else reshape(z, (*x.shape[:-1], w.shape[0]))
+    return z if whole or bias is None else arithmetic.add_tensors(z, bias)
 
 
 def relu(input: Any, inplace: bool = False) -> Any:
