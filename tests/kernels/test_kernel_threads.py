@@ -547,3 +547,13 @@ def test_warmup_at_the_top_compiles_and_says_how_long_it_took(monkeypatch, capsy
     assert tg.warmup() > 0
     assert "1 kernels ready in" in capsys.readouterr().out
     assert tg.warmup is tg.kernels.warmup
+
+
+def test_a_thread_that_comes_twice_finds_nothing_left_to_do():
+    done = []
+    division = threads._Division(lambda start, stop: done.append((start, stop)), 8, 4)
+    division.help()
+    division.help()
+    assert done == [(0, 2), (2, 4), (4, 6), (6, 8)]
+    assert division.ended.qsize() == 4
+    assert division.wait() == []

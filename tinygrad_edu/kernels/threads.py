@@ -123,6 +123,15 @@ def over_batch(work: Callable[[int, int], Any], batch: int, count: int) -> None:
         raise error
 
 
+class _Claim:
+    """Whose a part is: a helper's, who will report its end, or the caller's."""
+
+    __slots__ = ("helper",)
+
+    def __init__(self, helper: bool):
+        self.helper = helper
+
+
 class _Division:
     """Parts of a batch for several threads. A part belongs to the first that asks, so that none waits for its thread.
 
@@ -134,27 +143,30 @@ class _Division:
     def __init__(self, work: Callable[[int, int], Any], batch: int, count: int):
         self.work = work
         self.bounds = [batch * i // count for i in range(count + 1)]
-        self.owners: dict[int, int] = {}
+        self.owners: dict[int, _Claim] = {}
         self.ended: SimpleQueue[BaseException | None] = SimpleQueue()
 
-    def mine(self, part: int) -> bool:
-        """Whether the part belongs to this thread, now if to nobody before: one step, which nothing can interrupt."""
-        me = threading.get_ident()
-        return self.owners.setdefault(part, me) == me
+    def take(self, part: int, helper: bool) -> bool:
+        """Whether the part was nobody's and is this caller's now: one step, which nothing can interrupt.
 
-    def run(self, report: Callable[[BaseException | None], Any]) -> None:
+        Once only, also for a thread that comes twice: every part is done, and reported, one time.
+        """
+        claim = _Claim(helper)
+        return self.owners.setdefault(part, claim) is claim
+
+    def run(self, report: Callable[[BaseException | None], Any], helper: bool = False) -> None:
         """Take parts as long as there are any; report how each ended."""
         try:
             _inside.part = True
             for part, bounds in enumerate(itertools.pairwise(self.bounds)):
-                if self.mine(part):
+                if self.take(part, helper):
                     report(self._error_in(bounds))
         finally:
             _inside.part = False
 
     def help(self) -> None:
         """What another thread does for the caller."""
-        self.run(self.ended.put)
+        self.run(self.ended.put, helper=True)
 
     def _error_in(self, bounds: tuple[int, int]) -> BaseException | None:
         try:
@@ -165,7 +177,8 @@ class _Division:
 
     def wait(self) -> list[BaseException]:
         """Leave out what nobody has begun, wait for what others have; their errors."""
-        begun = sum(not self.mine(part) for part in range(len(self.bounds) - 1))
+        everything = range(len(self.bounds) - 1)
+        begun = sum(not self.take(part, False) and self.owners[part].helper for part in everything)
         return [error for _ in range(begun) if (error := self.ended.get()) is not None]
 
 
