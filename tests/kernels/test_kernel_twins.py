@@ -344,7 +344,9 @@ def test_against_torch():
     for x in (rows, np.tile(rows, (20, 1))):
         tensor = torch.from_numpy(x)
         for dim in (0, 1):
-            np.testing.assert_allclose(kernels.log_softmax(x, dim), torch.log_softmax(tensor, dim), rtol=1e-12, atol=1e-15)
+            np.testing.assert_allclose(
+                kernels.log_softmax(x, dim), torch.log_softmax(tensor, dim), rtol=1e-12, atol=1e-15
+            )
         target = np.arange(len(x)) % 5
         expected = torch.nn.functional.cross_entropy(tensor, torch.from_numpy(target), reduction="none")
         np.testing.assert_allclose(kernels.cross_entropy(x, target), expected, rtol=1e-12, atol=1e-15)
