@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import numpy as np
 
 from tinygrad_edu import viz
 from tinygrad_edu.viz.rendering import write_whole
+
+# The end of a sentence: not the point in a number.
+SENTENCE = re.compile(r"[^.?!][.?!](?= [A-Z0-9]|$)")
 
 
 class Report:
@@ -72,7 +76,12 @@ class Report:
         self.bar("largest relative error against the exact digits", max(errors), at_most=1e-9)
 
     def figure(self, name: str, picture: Any, caption: str, *, fit: bool = True) -> None:
-        """A drawing or plot: saved as SVG and PNG, and put on the page."""
+        """A drawing or plot: saved as SVG and PNG, and put on the page.
+
+        The caption says in two sentences (or more) what is shown and what to see in it; ValueError for fewer.
+        """
+        if len(SENTENCE.findall(caption)) < 2:
+            raise ValueError(f"the figure {name!r} needs two sentences, what it shows and what to see: {caption!r}")
         for kind in ("svg", "png"):
             self.files.append(viz.save(picture, self.out / f"{name}.{kind}"))
         self.figures.append({"name": name, "caption": caption})
